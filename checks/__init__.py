@@ -1,0 +1,1 @@
+"""Checks of the house that no bought tool makes; `./run check` runs each as `python -m checks.NAME`."""

@@ -1,0 +1,67 @@
+"""The command line. Names, JSON keys and exit codes are promises: scripts are built on them.
+
+0 fine, 1 failed, 2 wrong usage or settings, 3 needs a person. Modules here import what is heavy inside their
+commands, so that `--help` and completion answer at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keepstep.cli import begin, customer, explain, look, run
+from keepstep.cli.console import CONFIG, failed
+
+app = typer.Typer(
+    name="keepstep",
+    help="Keeps a Constant Contact account and a Virtuous CRM+ organization in step, both ways.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def everywhere(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", envvar="KEEPSTEP_CONFIG", help="Settings file.", show_default=False)
+    ] = None,
+) -> None:
+    """Options of every command."""
+    CONFIG.set(config)
+
+
+@app.command()
+def demo(
+    people: Annotated[Path | None, typer.Option(help="JSON lines of people to play with.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed is another week.")] = 1,
+    database: Annotated[str | None, typer.Option(help="Database URL; a temporary SQLite file without it.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the database and the settings file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+    days: Annotated[int, typer.Option(min=1, help="How many simulated days.")] = 5,
+) -> int:
+    """Stand-ins of both vendors, the service and a simulated week; ends with a report that adds up."""
+    from keepstep.cli.demo import demo as played
+
+    raise typer.Exit(played(people=people, seed=seed, database=database, keep=keep, json=as_json, days=days) or 0)
+
+
+for group in (begin, run, look, explain):
+    group.add_to(app)
+app.add_typer(customer.app, name="customer")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. The one place that turns an error into words."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(given, prog_name="keepstep")
+    except SystemExit as over:
+        return over.code if isinstance(over.code, int) else 1
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # whatever it is, a user gets words and an exit code, never a traceback
+        return failed(error, as_json="--json" in given)
+    return 0

@@ -1,0 +1,48 @@
+"""`keepstep status` and `keepstep timeline`."""
+
+from typing import Annotated
+
+import typer
+
+from keepstep.cli.console import FAILED, AsJson, CustomerId, MaybeCustomer, run, say, settings, show
+from keepstep.cli.service import open_service
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(status)
+    app.command()(timeline)
+
+
+def status(
+    customer: MaybeCustomer = None,
+    people: Annotated[bool, typer.Option("--people", help="One row a person.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue by lane, oldest age, in step, pending, parked, budget left, last poll."""
+
+    async def read() -> None:
+        async with open_service(settings()) as service:
+            show(list(await service.claims(customer)) if people else await service.status(customer), as_json)
+
+    run(read())
+
+
+def timeline(
+    record: Annotated[str, typer.Argument(help="Record id of either platform, or an email address.")],
+    customer: CustomerId,
+    as_json: AsJson = False,
+) -> None:
+    """Everything that happened to one person and why."""
+
+    async def read() -> bool:
+        async with open_service(settings()) as service:
+            rows = list(await service.timeline(customer, record))
+        if rows or as_json:
+            show(rows, as_json)
+        else:
+            say(f"nothing is known of {record}; `keepstep status --customer {customer} --people` lists everybody")
+        return bool(rows)
+
+    if not run(read()):
+        raise typer.Exit(FAILED)

@@ -1,0 +1,81 @@
+"""The demo's report, for people."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+MEANING = {
+    "people": "contacts ever seen in Constant Contact",
+    "captured": "of them, read by Keepstep",
+    "linked": "have one Virtuous contact with our reference and their address",
+    "in_step": "linked, no wrong field, nothing waiting",
+    "pending": "still waiting",
+    "parked": "wait for a person's answer",
+    "left_out": "no address, or not mailable",
+    "dead_letters": "given up on",
+    "wrong_fields": "fields with a value that nobody gave",
+    "duplicates": "people, references or notes made twice",
+    "lost": "people or edits that nobody can account for",
+    "opt_outs": "people who opted out",
+    "opt_outs_applied": "of them, opted out everywhere",
+    "echo_writes": "writes that changed nothing",
+    "rate_limit_breaches": "calls beyond a vendor's limit",
+    "virtual_days": "simulated days",
+    "seconds": "seconds it took",
+}
+ZERO = ("wrong_fields", "duplicates", "lost", "echo_writes", "rate_limit_breaches", "dead_letters", "pending")
+
+
+def summary(report: dict[str, Any], fine: bool, folder: Path | None) -> None:
+    """Print what happened and whether it adds up."""
+    console = Console()
+    console.print(_figures(report))
+    console.print(_events(report))
+    for detail in list(report.get("details") or [])[:20]:
+        console.print(f"[red]{detail}")
+    console.print(f"API documents: {_documents(report.get('documents') or {})}")
+    sums = report["in_step"] + report["pending"] + _count(report["parked"]) + _count(report["left_out"])
+    adds = "adds up" if sums + report["lost"] == report["people"] else "does not add up"
+    verdict = "[green]everything is in step" if fine else "[red]something is wrong, see above"
+    console.print(f"{verdict}; the report {adds}." + (f" Kept in {folder}" if folder else ""))
+
+
+def _figures(report: dict[str, Any]) -> Table:
+    table = Table("what", "", "", show_header=False, box=None)
+    for key, meaning in MEANING.items():
+        value = report.get(key)
+        bad = key in ZERO and _count(value) > 0
+        table.add_row(key.replace("_", " "), f"[red]{_said(value)}" if bad else _said(value), f"[dim]{meaning}")
+    for vendor, calls in (report.get("calls") or {}).items():
+        floor = (report.get("floor_calls") or {}).get(vendor)
+        table.add_row(f"calls to {vendor}", str(calls), f"[dim]the least possible: {floor}")
+    return table
+
+
+def _events(report: dict[str, Any]) -> Table:
+    table = Table("event", "times", title="What people, staff and the world did", title_justify="left", box=None)
+    for kind, count in sorted((report.get("events") or {}).items()):
+        table.add_row(str(kind).replace("_", " "), str(count))
+    return table
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, dict):
+        return sum(int(one) for one in value.values())
+    return len(value) if isinstance(value, list) else int(value or 0)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(value.items()))
+        return f"{_count(value)}" + (f" ({reasons})" if reasons else "")
+    return str(value)
+
+
+def _documents(found: dict[str, Any]) -> str:
+    if "violations" not in found:
+        return str(found.get("skipped") or found)
+    violations = found["violations"]
+    return f"{found.get('checked')} requests checked, {_count(violations)} violations {violations or ''}"

@@ -1,0 +1,106 @@
+"""`keepstep serve` and `keepstep work`."""
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keepstep.cli.console import AsJson, MaybeCustomer, run, settings, show
+from keepstep.cli.service import open_service
+from keepstep.model.errors import Refused
+
+if TYPE_CHECKING:
+    from keepstep.ports import Wake
+    from keepstep.web import Door, Sender
+    from keepstep.wiring import Service
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(serve)
+    app.command()(work)
+
+
+def serve() -> None:
+    """The service in the foreground: the doors for webhooks, and the worker. Ends on SIGTERM or Ctrl-C."""
+
+    async def served() -> None:
+        from keepstep import telemetry
+        from keepstep.web import build, listening
+
+        async with open_service(settings()) as service:
+            telemetry.setup(service.settings.service.log, service.clock.now)
+            stopped = _signalled()
+            async with listening(build(_door(service)), *service.settings.service.listen) as port:
+                stop = _working(service)
+                # After the worker has begun: in virtual time the clock may be moved from here on.
+                await service.listening(port)
+                telemetry.note(telemetry.Process.started, role="serve", port=port)
+                await stopped.wait()
+                stop.set()
+            telemetry.note(telemetry.Process.stopped, role="serve")
+
+    run(served())
+
+
+def work(
+    once: Annotated[bool, typer.Option("--once", help="Do what is due and exit, for cron.")] = False,
+    customer: MaybeCustomer = None,
+    as_json: AsJson = False,
+) -> None:
+    """The worker without the doors."""
+    if customer is not None and not once:
+        raise Refused(400, "--customer goes with --once: the worker serves all customers")
+
+    async def worked() -> None:
+        from keepstep import telemetry, worker
+
+        async with open_service(settings()) as service:
+            telemetry.setup(service.settings.service.log, service.clock.now)
+            if once:
+                show(await worker.once(service, customer), as_json)
+            else:
+                telemetry.note(telemetry.Process.started, role="work")
+                stopped, stop = _signalled(), _working(service)
+                await stopped.wait()
+                stop.set()
+
+    run(worked())
+
+
+def _working(service: "Service") -> "Wake":
+    """Begin turns; what it gives ends them."""
+    from keepstep import worker
+
+    stop = service.clock.wake()
+    # As a task of the clock's: in virtual time only those are waited for.
+    service.clock.spawn(worker.run(service, stop), "run")
+    return stop
+
+
+def _signalled() -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stopped.set)
+    return stopped
+
+
+def _door(service: "Service") -> "Door":
+    from keepstep.web import Door, Sender
+
+    async def lookup(platform: str, token: str) -> "Sender | None":
+        found = await service.sender(platform, token)
+        return Sender(*found) if found else None
+
+    return Door(
+        lookup=lookup,
+        signatures=service.signatures,
+        db=service.db,
+        clock=service.clock,
+        chance=service.chance,
+        wake=service.wake,
+        ready=service.ready,
+        advance=service.advance,
+    )

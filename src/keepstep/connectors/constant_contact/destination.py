@@ -1,0 +1,189 @@
+"""Writing to Constant Contact: opt-outs by replacing one contact, memberships by bulk jobs; and what became of either.
+
+The two calls that set a person back to mailable (the form for a person's own act, and the one that asks to come back)
+are not here and never will be: consent crosses towards the vendor only in the direction "off" (CC facts 5.3).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keepstep.connectors.constant_contact.api import Api, segment
+from keepstep.connectors.constant_contact.source import INCLUDES, LIMIT, read_contact, rows_of_all_pages
+from keepstep.model.change import Accepted, Call, Dead, Done, Nothing, Outcome, Retry, Step, Unknown
+from keepstep.model.errors import Missing, Permanent, Unanswered
+from keepstep.model.instant import Instant
+from keepstep.ports import Clock
+
+CONTACTS, LISTS = 500, 50  # in one bulk job (CC facts 6.2)
+READ_ONE_BY_ONE = 20
+LISTS_IN_A_FILTER = 25  # CC facts 5.1
+LOOK_AFTER = 30.0  # the vendor's own advice for activities (CC facts 7.2)
+DEADLINE = 86_400.0  # of a job in an unknown state: jobs take minutes, so after a day only re-reading tells
+REASON = 255  # characters (CC facts 3.2)
+JOBS = {"join": "add_list_memberships", "leave": "remove_list_memberships"}
+ENDED = ("completed", "cancelled", "failed", "timed_out", "time_out")
+
+# What a GET carries and a PUT must not: everything else goes back, also a field that the vendor adds tomorrow, since
+# what is left out is overwritten with null (CC facts 5.3).
+READ_ONLY = (
+    "_whole _links contact_id created_at updated_at deleted_at create_source update_source phone_number_id "
+    "street_address_id opt_in_source opt_in_date opt_out_source opt_out_date confirm_status"
+).split()
+AS_READ = ("notes",)  # its id and date are writable
+
+
+class Destination:
+    """What can be written. Raises Unanswered where a write may have taken effect; `look` then tells."""
+
+    def __init__(self, api: Api, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
+
+    async def write(self, call: Call) -> Sequence[Outcome]:
+        """`opt_out` (one step), `join` or `leave` (contacts x lists). Raises Permanent for a call of another shape."""
+        if call.kind == "opt_out":
+            return [await self._opt_out(_only(call))]
+        if call.kind not in JOBS:
+            raise Permanent(0, f"no write of kind {call.kind!r}")
+        return await self._start_job(call)
+
+    async def look(self, call: Call) -> Sequence[Outcome]:
+        """Reads what is there now; writes nothing."""
+        if call.kind == "opt_out":
+            return [await self._opted_out(_only(call))]
+        if call.kind not in JOBS:
+            raise Permanent(0, f"no write of kind {call.kind!r}")
+        if call.vendor_id and await self._running(call.vendor_id, call.sent_at):
+            return [Accepted(call.vendor_id, LOOK_AFTER) for _ in call.steps]
+        return await self._verify(call)
+
+    async def _opt_out(self, step: Step) -> Outcome:
+        record_id = step.payload["record_id"]
+        raw = await read_contact(self._api, record_id, INCLUDES)
+        if raw.get("deleted_at") or _unsubscribed(raw):
+            return Nothing()  # a PUT would revive a deleted contact (CC facts 5.5)
+        if not _email(raw).get("address"):
+            return Dead("the contact has no email address to opt out")
+        answer = (await self._api.put(f"/contacts/{segment(record_id)}", opt_out_body(raw, step.payload))).value
+        if isinstance(answer, dict) and _unsubscribed(answer):
+            return Done({"consent": "opted_out"})
+        return Unknown(LOOK_AFTER, "the answer does not say unsubscribed")
+
+    async def _opted_out(self, step: Step) -> Outcome:
+        raw = await read_contact(self._api, step.payload["record_id"], INCLUDES)
+        if _unsubscribed(raw):
+            return Done({"consent": "opted_out"})
+        return Nothing() if raw.get("deleted_at") else Retry(0, "still not opted out")
+
+    async def _start_job(self, call: Call) -> Sequence[Outcome]:
+        contacts, lists = _cross_product(call.steps)
+        body = {"source": {"contact_ids": contacts}, "list_ids": lists}
+        answer = (await self._api.post(f"/activities/{JOBS[call.kind]}", body)).value
+        vendor_id = answer.get("activity_id") if isinstance(answer, dict) else None
+        if not isinstance(vendor_id, str) or not vendor_id:
+            raise Unanswered("a bulk job was taken without an activity_id")
+        return [Accepted(vendor_id, LOOK_AFTER) for _ in call.steps]
+
+    async def _running(self, vendor_id: str, sent_at: Instant | None) -> bool:
+        """Unknown states count as running until our own deadline; after 10 days a job is forgotten (CC facts 7.2)."""
+        if sent_at is not None and self._clock.now() - sent_at > DEADLINE:
+            return False
+        try:
+            activity = (await self._api.get(f"/activities/{segment(vendor_id)}")).value
+        except Missing:
+            return False
+        return not isinstance(activity, dict) or activity.get("state") not in ENDED
+
+    async def _verify(self, call: Call) -> Sequence[Outcome]:
+        """Reads the memberships: a finished job tells counts only, `completed` is not success (CC facts 6.2, 7.2)."""
+        contacts = list(dict.fromkeys(step.payload["record_id"] for step in call.steps))
+        found: dict[str, Mapping[str, Any] | None] = {}
+        if len(contacts) > READ_ONE_BY_ONE:
+            found.update(await self._members(list(call.steps[0].payload["list_ids"])))
+        unread = [contact for contact in contacts if contact not in found]
+        if len(unread) <= READ_ONE_BY_ONE:
+            for contact in unread:
+                found[contact] = await self._maybe_contact(contact)
+        again = 60.0 if call.vendor_id else 0.0
+        return [_membership(call.kind, step, found, again) for step in call.steps]
+
+    async def _members(self, lists: list[str]) -> dict[str, Mapping[str, Any] | None]:
+        found: dict[str, Mapping[str, Any] | None] = {}
+        for start in range(0, len(lists), LISTS_IN_A_FILTER):
+            some = ",".join(lists[start : start + LISTS_IN_A_FILTER])
+            query = {"lists": some, "status": "all", "include": "list_memberships", "limit": LIMIT}
+            rows = await rows_of_all_pages(self._api, "/contacts", query, "contacts")
+            found.update({row["contact_id"]: row for row in rows if isinstance(row, dict) and "contact_id" in row})
+        return found
+
+    async def _maybe_contact(self, record_id: str) -> Mapping[str, Any] | None:
+        try:
+            return await read_contact(self._api, record_id, "list_memberships")
+        except Missing:
+            return None
+
+
+def opt_out_body(raw: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole contact in the write form, opted out: PUT replaces, so everything goes back (CC facts 5.3)."""
+    source = payload.get("source")
+    return _writable(raw) | {
+        "email_address": _writable(raw["email_address"])
+        | {"permission_to_send": "unsubscribed", "opt_out_reason": (payload.get("reason") or "")[:REASON] or None},
+        "update_source": source if source in ("Contact", "Account") else "Account",
+    }
+
+
+def _writable(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _inside(key, value) for key, value in row.items() if key not in READ_ONLY and value is not None}
+
+
+def _inside(key: str, value: Any) -> Any:
+    if not isinstance(value, list) or key in AS_READ:
+        return value
+    return [_writable(each) if isinstance(each, dict) else each for each in value]
+
+
+def _only(call: Call) -> Step:
+    if len(call.steps) != 1:
+        raise Permanent(0, f"an opt-out call of {len(call.steps)} steps")
+    return call.steps[0]
+
+
+def _cross_product(steps: Sequence[Step]) -> tuple[list[str], list[str]]:
+    """Contacts and lists of a job, which does every pair. Raises Permanent where the steps do not share one list set."""
+    lists = sorted(steps[0].payload["list_ids"]) if steps else []
+    if not lists or any(sorted(step.payload["list_ids"]) != lists for step in steps):
+        raise Permanent(0, "steps of one job have different list sets")
+    contacts = sorted({step.payload["record_id"] for step in steps})
+    if len(contacts) > CONTACTS or len(lists) > LISTS:
+        raise Permanent(0, f"{len(contacts)} contacts and {len(lists)} lists are too many for one job")
+    return contacts, lists
+
+
+def _membership(kind: str, step: Step, found: Mapping[str, Mapping[str, Any] | None], again: float) -> Outcome:
+    contact, wanted = step.payload["record_id"], kind == "join"
+    if contact not in found:  # a scan of the list's members did not show it
+        return Retry(again, "not a member yet") if wanted else Done()
+    raw = found[contact]
+    if raw is None:
+        return Dead("the contact is not there", 404) if wanted else Nothing()
+    lists = raw.get("list_memberships") or []
+    if not isinstance(lists, list):
+        return Unknown(LOOK_AFTER, "memberships are unreadable")
+    # Not tried again: adding a deleted contact revives it, and an opted-out one must not be added (CC facts 5.5, 6.2).
+    if wanted and raw.get("deleted_at"):
+        return Dead("the contact was deleted meanwhile")
+    if all((each in lists) == wanted for each in step.payload["list_ids"]):
+        return Done({"lists": sorted(each for each in lists if isinstance(each, str))})
+    if wanted and _unsubscribed(raw):
+        return Dead("the contact opted out meanwhile")
+    return Retry(again, "not as wanted yet")
+
+
+def _email(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    email = raw.get("email_address")
+    return email if isinstance(email, dict) else {}
+
+
+def _unsubscribed(raw: Mapping[str, Any]) -> bool:
+    return bool(_email(raw).get("permission_to_send") == "unsubscribed")

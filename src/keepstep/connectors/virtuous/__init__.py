@@ -1,0 +1,11 @@
+"""Virtuous CRM+, in the role of a CRM."""
+
+from keepstep.connectors.virtuous.delivery import parse_delivery, signatures
+from keepstep.connectors.virtuous.destination import Destination
+from keepstep.connectors.virtuous.explain import explain
+from keepstep.connectors.virtuous.mapping import PLATFORM
+from keepstep.ports import Connector
+
+CONNECTOR = Connector(
+    platform=PLATFORM, explain=explain, open_crm=Destination, parse_delivery=parse_delivery, signatures=signatures
+)

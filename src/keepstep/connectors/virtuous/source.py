@@ -1,0 +1,204 @@
+"""Reading Virtuous: polls, look-ups by id, address and reference, tags, the organization, the webhook subscription."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from keepstep.connectors.virtuous import mapping
+from keepstep.connectors.virtuous.api import TAKE, Api, more, rows, segment
+from keepstep.connectors.virtuous.mapping import record_id
+from keepstep.model.contact import CrmContact
+from keepstep.model.errors import Blocked, Missing, Permanent, Transient, Unanswered
+from keepstep.model.instant import Instant, parse_instant
+from keepstep.ports import Connection, Page
+
+Found = tuple[str, Mapping[str, Any]]
+Condition = dict[str, str]
+Group = dict[str, list[Condition]]
+
+FULL_CONTACT = "/api/Contact/Query/FullContact"
+LAST_MODIFIED, EMAIL_ADDRESS = "Last Modified Date", "Email Address"
+# Up to 1,000 groups a call are seen live (Virtuous facts 9); 500 ids leave room for the answer.
+IDS_A_CALL, EMAILS_A_CALL, ANSWERS_A_CALL = 500, 200, 1000
+# The fifteen toggles (Virtuous facts 13.1); an omitted one would be false.
+EVENTS = (
+    *("contactCreate", "contactUpdate", "giftCreate", "giftUpdate", "giftDelete", "projectCreate", "projectUpdate"),
+    *("projectDelete", "formSubmission", "contactNoteCreate", "contactNoteUpdate", "contactNoteDelete"),
+    *("eventCreate", "eventUpdate", "eventDelete"),
+)
+
+
+class Source:
+    """One organization, read. Methods raise Transient, Blocked and Permanent as `api.Api` does."""
+
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
+        self.api = Api(conn)
+        self.reference_source = str(conn.settings.get("reference_source") or "Constant Contact")
+        self._zone: str | None = None
+        self._parameters: frozenset[str] | None = None
+
+    async def account(self) -> str:
+        """The organization's id. Raises Blocked("disabled") for one that is switched off (Virtuous facts 2)."""
+        read = mapping.Reader(await self.api.get("/api/Organization/Current"), [])
+        if read.flag("isEnabled") is False:
+            raise Blocked("disabled", "the Virtuous organization is not enabled")
+        self._zone = _zone(read.text("organizationTimeZone"))
+        if (name := read.id("organizationUserId")) is None:
+            raise Transient("Virtuous does not say which organization this is")
+        return name
+
+    async def zone(self) -> str:
+        """The organization's time zone; UTC where its name is none of IANA's."""
+        if self._zone is None:
+            await self.account()
+        return self._zone or "UTC"
+
+    async def changes(self, poll: str, since: Instant | None, cursor: str | None) -> Page:
+        """One page of `changed` or `sweep` in the order of ids; the cursor is the last id (Virtuous facts 9).
+
+        `changed` gives whole days in the organization's zone and one more: the granularity is not known (facts 9).
+        """
+        conditions: list[Condition] = []
+        if poll == "changed" and since is not None and await self._knows(LAST_MODIFIED):
+            conditions.append(_condition(LAST_MODIFIED, "OnOrAfter", await self._day_before(since)))
+        return await self._page([{"conditions": conditions}], cursor, TAKE)
+
+    async def read_many(self, record_ids: Sequence[str]) -> Sequence[Found]:
+        """The contacts of these ids that there are, archived ones too."""
+        groups = [_group("Contact Id", name) for name in dict.fromkeys(record_ids) if record_id(name)]
+        return await self._any_of(groups, IDS_A_CALL)
+
+    async def find(self, emails: Sequence[str]) -> Sequence[Found]:
+        """Every contact that has one of these addresses; only one an address where queries cannot ask for it."""
+        wanted = list(dict.fromkeys(email for email in emails if email))
+        if await self._knows(EMAIL_ADDRESS):
+            return await self._any_of([_group(EMAIL_ADDRESS, email) for email in wanted], EMAILS_A_CALL)
+        found = [await self._one("/api/Contact/Find", email=email) for email in wanted]
+        return list({one[0]: one for one in found if one}.values())
+
+    async def by_reference(self, record_id: str) -> Found | None:
+        """The contact that carries our reference; None while an import waits (Virtuous facts 8)."""
+        return await self._one(f"/api/Contact/{segment(self.reference_source)}/{segment(record_id)}")
+
+    async def tags(self) -> Sequence[tuple[str, str]]:
+        """Every tag as id and name. Names are not unique (Virtuous facts 11)."""
+        read = [mapping.Reader(row, []) async for row in self.api.pages("/api/Tag", take=1000)]
+        pairs = [(one.id(), one.text("tagName")) for one in read]
+        return [(name, text) for name, text in pairs if name and text]
+
+    async def subscribe(self, url: str, secret: str) -> str:
+        """Subscribes to every event and returns the subscription's id; none can be listed (Virtuous facts 13.1)."""
+        body = {"payloadUrl": url, "secret": secret, **dict.fromkeys(EVENTS, True), "active": True}
+        made = await self.api.write("POST", "/api/Webhook", body)
+        if (name := mapping.Reader(made or {}, []).id()) is None:
+            raise Unanswered("POST /api/Webhook: no id in the answer")
+        return name
+
+    async def subscription(self, vendor_id: str) -> Mapping[str, Any] | None:
+        """The subscription as it stands, without the secret that the vendor gives away (Virtuous facts 13.1)."""
+        try:
+            read = await self.api.get(f"/api/Webhook/{segment(vendor_id)}")
+        except Missing:
+            return None
+        return {key: value for key, value in read.items() if key != "secret"} if isinstance(read, dict) else None
+
+    def snapshot(self, raw: Mapping[str, Any], read_at: Instant) -> CrmContact:
+        """A raw contact in the words of the model; total."""
+        return mapping.snapshot(raw, read_at)
+
+    async def _any_of(self, groups: list[Group], size: int) -> list[Found]:
+        found: dict[str, Found] = {}
+        for start in range(0, len(groups), size):
+            cursor, going = None, True
+            while going:
+                page = await self._page(groups[start : start + size], cursor, ANSWERS_A_CALL)
+                found |= {one[0]: (one[0], one[1]) for one in page.records}
+                cursor = page.cursor
+                going = cursor is not None
+        return list(found.values())
+
+    async def _page(self, groups: list[Group], cursor: str | None, take: int) -> Page:
+        """Contacts of any of these groups, in the order of ids, after the cursor.
+
+        No `skip`: a large one shifts under inserts (Virtuous facts 9), an ignored one gives the first page again (6).
+        """
+        reply = await self.api.query(FULL_CONTACT, _body(groups, cursor), skip=0, take=take)
+        records = tuple(_found(reply.value))
+        ids = [int(cursor or 0), *(int(name) for name, _ in records)]
+        if ids != sorted(ids):
+            raise Permanent(200, "the page is not in the order of ids that was asked for")
+        count = len(rows(reply.value))
+        going = more(reply.value, count, take)
+        if going and ids[-1] == ids[0]:
+            raise Permanent(200, "a whole page of contacts does not move the cursor")
+        source_time = reply.date if reply.date is not None else _newest(records)
+        return Page(records, str(ids[-1]) if going else None, source_time, count - len(records))
+
+    async def _one(self, path: str, **params: Any) -> Found | None:
+        try:
+            raw = await self.api.get(path, **params)
+        except Missing:
+            return None
+        found = next(_found([raw]), None)
+        if found is None:
+            raise Transient(f"GET {path.split('/')[2]}: 200 without a contact")
+        return found
+
+    async def _knows(self, parameter: str) -> bool:
+        """Whether this organization's queries know a parameter: they differ (Virtuous facts 9). Asked once."""
+        if self._parameters is None:
+            try:
+                value = await self.api.get("/api/Contact/QueryOptions")
+            except Permanent:
+                # A key without this right: dates are asked for as every known client does, addresses one by one.
+                self._parameters = frozenset((LAST_MODIFIED,))
+            else:
+                self._parameters = _parameters(value)
+        return parameter in self._parameters
+
+    async def _day_before(self, since: Instant) -> str:
+        local = datetime.fromtimestamp(since, UTC).astimezone(ZoneInfo(await self.zone()))
+        return (local.date() - timedelta(days=1)).isoformat()
+
+
+def _condition(parameter: str, operator: str, value: str) -> Condition:
+    """Operators as on the wire, in PascalCase; the guides spell them otherwise (Virtuous facts 9)."""
+    return {"parameter": parameter, "operator": operator, "value": value}
+
+
+def _group(parameter: str, value: str) -> Group:
+    return {"conditions": [_condition(parameter, "Is", value)]}
+
+
+def _body(groups: list[Group], cursor: str | None) -> dict[str, Any]:
+    """Groups are OR-ed, their conditions AND-ed, none means everything; archived ones too (Virtuous facts 9, 7.6)."""
+    after = [_condition("Contact Id", "GreaterThan", cursor)] if cursor else []
+    asked = [{"conditions": [*group["conditions"], *after]} for group in groups]
+    asked = [group for group in asked if group["conditions"]]
+    return {"includeArchived": True, "groups": asked, "sortBy": "Id", "descending": False}
+
+
+def _found(value: Any) -> Iterator[Found]:
+    for row in rows(value):
+        if isinstance(row, dict) and (name := record_id(row.get("id"))):
+            yield name, row
+
+
+def _parameters(value: Any) -> frozenset[str]:
+    options = rows({"list": value.get("options")} if isinstance(value, dict) else value)
+    named = (mapping.Reader(option, []).text("parameter") for option in options)
+    return frozenset(name for name in named if name)
+
+
+def _newest(records: Sequence[Found]) -> Instant | None:
+    stamps = (parse_instant(raw.get("modifiedDateTimeUtc")) for _, raw in records)
+    return max((stamp for stamp in stamps if stamp is not None), default=None)
+
+
+def _zone(name: str | None) -> str:
+    try:
+        return ZoneInfo(name or "UTC").key
+    except (LookupError, ValueError, OSError):
+        return "UTC"

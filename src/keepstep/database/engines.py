@@ -1,0 +1,71 @@
+"""SQLAlchemy engines set up so that a transaction means what the queue's protocol needs on each database."""
+
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.pool import StaticPool
+
+from keepstep.model.errors import Misconfigured
+
+BUSY_SECONDS = 5
+
+
+def engine_of(url: str, threads: int = 1) -> Engine:
+    """An engine for sqlite:///file or postgresql://...; other schemes raise Misconfigured."""
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed)
+        case "postgresql" | "postgres":
+            return _postgresql(parsed, threads)
+    raise Misconfigured(("database: the URL must begin with sqlite:/// or postgresql://",))
+
+
+def memory_engine() -> Engine:
+    """One SQLite database in memory behind one connection."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    _begin_immediate(engine)
+    return engine
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    _begin_immediate(engine)
+
+    @event.listens_for(engine, "connect")
+    def durable(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
+
+
+def _begin_immediate(engine: Engine) -> None:
+    """The driver's own BEGIN is deferred: two writers that both read first could then only fail (SQLITE_BUSY)."""
+
+    @event.listens_for(engine, "connect")
+    def no_begin_of_its_own(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def immediate(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _postgresql(url: URL, threads: int) -> Engine:
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        isolation_level="READ COMMITTED",
+        pool_size=threads,
+        max_overflow=2,
+    )
+
+    @event.listens_for(engine, "connect")
+    def durable(connection: Any, _: object) -> None:
+        # A server or role set to `off` would answer a commit before it is on disk; stronger settings stay.
+        connection.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        connection.commit()
+
+    return engine

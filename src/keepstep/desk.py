@@ -1,0 +1,48 @@
+"""The desk: everything that one customer's work needs while its slot is held. Every block gets it and nothing else."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from keepstep.database import Database
+from keepstep.model.customer import Route
+from keepstep.ports import Audience, Chance, Clock, Crm
+from keepstep.queue import Slot
+from keepstep.state.vault import Secret
+
+LEASE = 300.0
+CALL_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One customer's open route: both connectors, the ports and the database.
+
+    `hook_url` is where its webhooks arrive, `hook_secret` signs them; None where nobody can reach us.
+    """
+
+    route: Route
+    audience: Audience
+    crm: Crm
+    db: Database
+    clock: Clock
+    chance: Chance
+    hook_url: str | None = None
+    hook_secret: Secret | None = None
+
+    @property
+    def customer_id(self) -> str:
+        return self.route.customer_id
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to do at a cadence. `run` does one bounded piece under the slot and sets its own next due.
+
+    platform: whose chore it is, so that a blocked connection stops its own chores only. `first`: due at once for a new
+    customer; the others are begun by another chore.
+    """
+
+    platform: str
+    name: str
+    run: Callable[[Desk, Slot], Awaitable[None]]
+    first: bool = True

@@ -1,0 +1,138 @@
+"""A step is one concrete write, decided and not yet done; an outcome is how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from keepstep.model.contact import Side
+from keepstep.model.instant import Instant
+
+
+class Lane(IntEnum):
+    """Priority of a step or entry; lower goes first."""
+
+    consent = 0
+    changes = 1
+    sweep = 2
+    bulk = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One write that a decision wants. `target` is unique within (party, side); `group` names what may share a call.
+
+    Kinds and their payloads. Ids are text; in a creation a phone is {kind, raw} or None, an address is {kind, street,
+    city, state, postal, country} or None.
+
+    | side | kind | payload |
+    |---|---|---|
+    | crm | submit | record_id, first_name, last_name, email, phone, address, lists [ids], tags [names] |
+    | crm | create | as submit; made directly, opted out |
+    | crm | link | contact, record_id, individual |
+    | crm | set_person | contact, individual, first_name, last_name (None: leave) |
+    | crm | set_email | contact, individual, method, value, was |
+    | crm | set_phone | contact, individual, method (None: add), kind, value, was |
+    | crm | set_address | contact, address (None: add), kind, street, city, state, postal, country |
+    | crm | set_consent | contact, individual, method, opted_in |
+    | crm | add_tag, remove_tag | contact, tag_id, tag, list_id |
+    | crm | note | contact, text, act |
+    | audience | opt_out | record_id, reason, source (Contact or Account) |
+    | audience | join, leave | record_id, list_ids |
+    """
+
+    party_id: str
+    side: Side
+    kind: str
+    target: str
+    lane: Lane
+    group: str
+    payload: Mapping[str, Any]
+    member: str | None = None
+    hold: str | None = None
+
+
+def a_step(
+    party_id: str,
+    member: str,
+    kind: str,
+    payload: Mapping[str, Any],
+    *,
+    side: Side = Side.crm,
+    target: str | None = None,
+    lane: Lane = Lane.changes,
+    group: str | None = None,
+    hold: str | None = None,
+) -> Step:
+    """A step for one member. Unless named, its target is its kind and member, and its call carries nothing else."""
+    target = target or f"{kind}:{member}"
+    return Step(
+        party_id=party_id,
+        side=side,
+        kind=kind,
+        target=target,
+        lane=lane,
+        group=group or f"{party_id}:{target}",
+        payload=payload,
+        member=member,
+        hold=hold,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One vendor call that carries the steps of one group: what a connector is asked to do."""
+
+    id: str
+    side: Side
+    kind: str
+    steps: tuple[Step, ...]
+    vendor_id: str | None = None
+    sent_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It took effect. `answer` holds what the vendor says the values are now, by the names of the step's payload."""
+
+    answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The vendor took it and works on it: look again, by `vendor_id` where there is one, after `look_after` seconds."""
+
+    vendor_id: str | None = None
+    look_after: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """It was already so; no write was needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """It did not take effect and may be tried again after so many seconds."""
+
+    after: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows; look after so many seconds before anything is repeated."""
+
+    look_after: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """It will never succeed; show it to a person."""
+
+    reason: str
+    status: int | None = None
+
+
+Outcome = Done | Accepted | Nothing | Retry | Unknown | Dead

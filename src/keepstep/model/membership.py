@@ -1,0 +1,219 @@
+"""Lists and tags, three-way per list against what was seen. Tags hang on the household, memberships on the person.
+
+No base, no removal. A person who left a list is not put back. Whoever is not mailable can only lose.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from keepstep.model.change import Step, a_step
+from keepstep.model.consent import standing_out
+from keepstep.model.contact import AudienceContact, Consent, CrmContact, Side
+from keepstep.model.customer import Policy
+from keepstep.model.party import Label, Party, Person, Readings, primary_first, with_lists, with_tag, without
+
+# Parked for these reasons, nothing is known of whom the household's tags mean; for those, an answer may still widen.
+STRANGERS = ("individual_gone", "address_gone")
+DOUBTS = ("consent_unknown", "crm_opt_out_stands")
+
+
+def submitted_tags(lists: Iterable[str], labels: tuple[Label, ...], policy: Policy) -> tuple[list[str], list[str]]:
+    """The lists whose tag may travel inside an import, and those tags.
+
+    `;` separates tags there, so a name that holds one goes by tag id after creation (Virtuous facts 10.1); a name that
+    the CRM does not know is withheld.
+    """
+    known = {label.list_id: label for label in labels if not label.paused and ";" not in label.tag_name}
+    fit = [known[one] for one in sorted(lists) if one in known]
+    fit = [label for label in fit if label.tag_id or policy.unknown_tags == "send"]
+    return [label.list_id for label in fit], [label.tag_name for label in fit]
+
+
+def memberships(
+    party: Party,
+    readings: Readings,
+    labels: tuple[Label, ...],
+    policy: Policy,
+    parked: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Party, tuple[Step, ...]]:
+    """What lists and tags want of each other, and the party with what is agreed now seen. `parked`: who, and why."""
+    wants = _wants(party, readings, labels, policy, parked)
+    for want in wants:
+        party = want.agreed(party)
+    steps = [step for want in wants for step in want.crm_steps()]
+    return party, (*steps, *_list_steps(party.party_id, wants))
+
+
+def withheld(
+    party: Party, readings: Readings, labels: tuple[Label, ...], policy: Policy, parked: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Record and list ids: for whom a tag that staff have added does nothing."""
+    wants = _wants(party, readings, labels, policy, parked)
+    return [
+        (seat.person.record_id, want.list_id) for want in wants if not want.waits for seat in want.meant() if seat.out
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One linked person as the lists see them.
+
+    readable: the reading has an opinion on lists. out: nothing may widen, and no answer is awaited.
+    doubt: nothing may widen until somebody answers.
+    """
+
+    person: Person
+    now: frozenset[str]
+    readable: bool
+    out: bool
+    doubt: bool
+
+    @property
+    def seen(self) -> frozenset[str]:
+        return frozenset(self.person.lists or ())
+
+    def joined(self, list_id: str) -> bool:
+        return self.readable and list_id in self.now and list_id not in self.seen
+
+    def left(self, list_id: str) -> bool:
+        return self.readable and list_id in self.seen and list_id not in self.now
+
+    def holds(self, list_id: str) -> bool:
+        return list_id in (self.now if self.readable else self.seen)
+
+    def ours(self, list_id: str) -> bool:
+        """On the list before this reading, or put there by us: a tag that is taken off means this membership."""
+        return self.readable and list_id in self.now and list_id in self.seen
+
+
+def _seat(person: Person, contact: AudienceContact | None, parked: str | None) -> Seat:
+    silent = contact is None or contact.deleted or contact.consent is Consent.opted_out
+    known = parked not in STRANGERS and contact is not None and contact.lists is not None and not silent
+    out = contact is not None and (silent or contact.consent is not Consent.opted_in)
+    now = frozenset(contact.lists or ()) if contact and known else frozenset()
+    out = out or standing_out(person.acts) is not None or parked == "deceased"
+    return Seat(person, now, known, out, parked in DOUBTS)
+
+
+def _wants(
+    party: Party, readings: Readings, labels: tuple[Label, ...], policy: Policy, parked: Mapping[str, str]
+) -> "list[_Want]":
+    crm = readings.crm
+    if crm is None or crm.merged_into or crm.archived:
+        return []
+    first = primary_first(party, crm)
+    seats = [_seat(one, readings.audience.get(one.record_id), parked.get(one.record_id)) for one in first]
+    return [_Want(party, crm, label, seats, policy) for label in labels if label.usable() and seats]
+
+
+class _Want:
+    """What one label wants of one party."""
+
+    def __init__(self, party: Party, crm: CrmContact, label: Label, seats: list[Seat], policy: Policy) -> None:
+        self.party, self.crm, self.label, self.seats, self.policy = party, crm, label, seats, policy
+        self.list_id = label.list_id
+        self.fresh = party.tags is None or self.list_id not in party.known
+        self.tagged = label.tag_name in crm.tags
+        self.was_tagged = not self.fresh and self.list_id in (party.tags or ())
+        self.joined = [seat for seat in seats if seat.joined(self.list_id)]
+        self.left = [seat for seat in seats if seat.left(self.list_id)]
+        self.held = any(seat.holds(self.list_id) for seat in seats)
+
+    def add_tag(self) -> list[Seat]:
+        """Whose membership asks for the tag. While a removal by staff is under way, whoever joined meanwhile waits."""
+        on = self.joined if self.was_tagged else [seat for seat in self.seats if self.list_id in seat.now]
+        return on if not self.tagged and not self.leavers() else []
+
+    def remove_tag(self) -> list[Seat]:
+        return self.left if self.tagged and not self.held and not self.fresh else []
+
+    def meant(self) -> list[Seat]:
+        """Whom a tag added by staff means. Somebody who has just left the list is not put back.
+
+        Where there is no base, a tag that some member's membership explains means nobody else.
+        """
+        if not self.tagged or self.was_tagged or self.left:
+            return []
+        everybody = self.policy.added_tag_goes_to == "all" and not self.fresh
+        chosen = self.seats if everybody else [] if self.held else self.seats[:1]
+        off = [seat for seat in chosen if not seat.holds(self.list_id)]
+        return [seat for seat in off if not self.fresh or self.list_id not in seat.person.left]
+
+    def joiners(self) -> list[Seat]:
+        return [seat for seat in self.meant() if seat.readable and not seat.out and not seat.doubt]
+
+    def leavers(self) -> list[Seat]:
+        """Whom a tag taken off by staff takes off the list: those it stood for, not those who joined since."""
+        if self.tagged:
+            return []
+        on = [seat for seat in self.seats if seat.ours(self.list_id)]
+        return [seat for seat in on if self.was_tagged or self.list_id in seat.person.added]
+
+    @property
+    def waits(self) -> bool:
+        """Does a change of the tag mean somebody of whom too little is known now?"""
+        lost = [seat for seat in self.seats if self.was_tagged and not self.tagged and seat.holds(self.list_id)]
+        return any(not seat.out and (seat.doubt or not seat.readable) for seat in self.meant()) or any(
+            not seat.out and not seat.readable for seat in lost
+        )
+
+    def agreed(self, party: Party) -> Party:
+        """What needs no write becomes seen; what waits for a write keeps its base until the write is done."""
+        # Seen at once, also while the tag is still to be added: a leave is known by it. Only who joined while a removal
+        # by staff is under way stays apart from those whom it means.
+        news = [] if self.was_tagged and not self.tagged else self.joined
+        changed = {seat.person.record_id: True for seat in news}
+        changed |= {seat.person.record_id: False for seat in self.left if not self.remove_tag()}
+        if not (self.add_tag() or self.remove_tag() or self.joiners() or self.leavers() or self.waits):
+            # A membership under a tag that is gone counts as new when its person is back.
+            silent = [seat for seat in self.seats if not seat.readable and not self.tagged]
+            changed |= {seat.person.record_id: False for seat in silent}
+            party = self._settled(with_tag(party, self.list_id, self.tagged))
+        for person in party.people:
+            if person.record_id in changed:
+                party = party.with_person(with_lists(person, [self.list_id], changed[person.record_id]))
+        return party
+
+    def _settled(self, party: Party) -> Party:
+        """No membership of ours is younger than the tag as seen."""
+        for person in party.people:
+            if self.list_id in person.added:
+                party = party.with_person(replace(person, added=without(person.added, self.list_id)))
+        return party
+
+    def crm_steps(self) -> list[Step]:
+        moved = self.add_tag() or self.remove_tag()
+        if not moved:
+            return []
+        kind = "remove_tag" if self.tagged else "add_tag"
+        tag = {"tag_id": self.label.tag_id, "tag": self.label.tag_name, "list_id": self.list_id}
+        payload = {"contact": self.crm.record_id, **tag}
+        member = moved[0].person.record_id
+        return [a_step(self.party.party_id, member, kind, payload, target=f"tag:{self.label.tag_id}")]
+
+
+def _list_steps(party_id: str, wants: list[_Want]) -> list[Step]:
+    """One step a person and direction, carrying all its lists, so that people with the same list set share a job."""
+    joins: dict[str, list[str]] = {}
+    leaves: dict[str, list[str]] = {}
+    for want in wants:
+        for seat in want.joiners():
+            joins.setdefault(seat.person.record_id, []).append(want.list_id)
+        for seat in want.leavers():
+            leaves.setdefault(seat.person.record_id, []).append(want.list_id)
+    steps = [_list_step(party_id, "join", record_id, lists) for record_id, lists in joins.items()]
+    return steps + [_list_step(party_id, "leave", record_id, lists) for record_id, lists in leaves.items()]
+
+
+def _list_step(party_id: str, kind: str, record_id: str, lists: list[str]) -> Step:
+    """Only what widens waits at the gate."""
+    return a_step(
+        party_id,
+        record_id,
+        kind,
+        {"record_id": record_id, "list_ids": sorted(lists)},
+        side=Side.audience,
+        group=f"{kind}:{','.join(sorted(lists))}",
+        hold="gate" if kind == "join" else None,
+    )

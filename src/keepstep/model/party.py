@@ -1,0 +1,207 @@
+"""A party: one CRM contact, its individuals, and every audience contact linked to them.
+
+The unit of queueing, locking and deciding.
+
+`Party` is what we know and keep; `Readings` is what both sides say now. Between the two lies every decision.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from keepstep.model.canonical import ADDRESS_PARTS
+from keepstep.model.contact import Address, AudienceContact, Consent, CrmContact, Individual, Side
+from keepstep.model.instant import Instant
+
+Fields = dict[str, Any]
+Kind = Literal["choice", "record", "unknown", "default"]
+Standing = Literal["in_step", "pending", "parked", "left_out"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """A consent fact. It happened after `after` (last read otherwise; None: unknown), by `before` (first read so).
+
+    kind: choice (the person, or staff for them), record (deletion), unknown (a false that nobody was seen to set),
+    default (a false whose only history is our own import).
+    """
+
+    id: str
+    side: Side
+    kind: Kind
+    direction: Literal["out", "in"]
+    after: Instant | None
+    before: Instant
+    at: Instant | None = None
+    source: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A creation under way. While it is unresolved nothing else creates this person. `sent` is its payload."""
+
+    state: Literal["intended", "waiting", "unknown", "review"]
+    since: Instant
+    sent: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """One member of a party: an audience contact and, once linked, its individual. What is here was *seen*.
+
+    `audience` and `crm` are the fields as last seen on each side, None before there is a base. `lists` and `consent`
+    belong to the audience side, `opted_in` to the CRM side; `in_at` and `true_at` are the last readings that said yes.
+    `left`: lists that this person has left; they are kept out of every union. `added`: lists that we put this person on
+    for a tag that is not yet seen together with the membership. `refused`: (target, fingerprint) of steps.
+    """
+
+    record_id: str
+    individual: str | None = None
+    email_method: str | None = None
+    phone_method: str | None = None
+    audience: Fields | None = None
+    crm: Fields | None = None
+    lists: tuple[str, ...] | None = None
+    left: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    consent: Consent | None = None
+    deleted: bool = False
+    in_at: Instant | None = None
+    opted_in: bool | None = None
+    true_at: Instant | None = None
+    imported: bool = False
+    acts: tuple[Act, ...] = ()
+    noted: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    submission: Submission | None = None
+    reread: bool = False
+    standing: Standing = "pending"
+    reason: str = "new"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """What we know of one party. `tags`: ids of the lists whose tag was last seen on the CRM contact; None: no base.
+
+    Ids, because a tag that is renamed must not look like one removed and another added. `known` are the lists whose tag
+    was ever compared; of any other one there is no base either.
+
+    `reread`, here for the CRM contact and on a person for the audience contact: the stored reading is older than a
+    write of ours or a change we were told of, so it must be read again before the next decision.
+    """
+
+    party_id: str
+    crm_id: str | None = None
+    people: tuple[Person, ...] = ()
+    tags: tuple[str, ...] | None = None
+    known: tuple[str, ...] = ()
+    reread: bool = False
+
+    def person(self, record_id: str) -> Person | None:
+        return next((person for person in self.people if person.record_id == record_id), None)
+
+    def with_person(self, changed: Person) -> "Party":
+        people = tuple(changed if person.record_id == changed.record_id else person for person in self.people)
+        return replace(self, people=people)
+
+    def linked(self) -> tuple[Person, ...]:
+        return tuple(person for person in self.people if person.individual)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """Both sides now. `candidates` holds, per record id, the CRM contacts that a look-up by address or reference found.
+
+    `held` says who holds an individual already, by its id, and under "submission" who holds the address looked up.
+    """
+
+    crm: CrmContact | None = None
+    audience: Mapping[str, AudienceContact] = field(default_factory=dict)
+    candidates: Mapping[str, tuple[CrmContact, ...]] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A list and its tag. Ids are what is meant; names are labels. `paused` says why nothing may be decided by it."""
+
+    list_id: str
+    list_name: str
+    tag_name: str
+    tag_id: str | None = None
+    paused: str | None = None
+
+    def usable(self) -> bool:
+        return self.paused is None and self.tag_id is not None
+
+
+PHONE_ORDER = ("mobile", "home", "work", "other")
+
+
+def audience_fields(contact: AudienceContact) -> Fields:
+    """The fields that travel, as the audience side says them: one phone and one address, the preferred kind first."""
+    phones = sorted(contact.phones, key=lambda phone: PHONE_ORDER.index(phone.kind) if phone.kind in PHONE_ORDER else 9)
+    place = contact.addresses[0] if contact.addresses else None
+    return {
+        "first_name": contact.first_name,
+        "last_name": contact.last_name,
+        "email": contact.email,
+        "phone": phones[0].raw if phones else None,
+        "phone_kind": phones[0].kind if phones else None,
+        "address": address_parts(place) if place else None,
+        "address_kind": place.kind if place else None,
+    }
+
+
+def address_parts(place: Address) -> Fields:
+    """An address by its parts."""
+    return {name: getattr(place, name) for name in ADDRESS_PARTS}
+
+
+def sent_fields(sent: Mapping[str, Any]) -> Fields:
+    """What a creation said, in the form of a base."""
+    place, phone = sent.get("address"), sent.get("phone")
+    return {
+        "first_name": sent.get("first_name"),
+        "last_name": sent.get("last_name"),
+        "email": sent.get("email"),
+        "phone": phone.get("raw") if phone else None,
+        "address": {part: place.get(part) for part in ADDRESS_PARTS} if place else None,
+    }
+
+
+def with_lists(person: Person, list_ids: Iterable[str], holds: bool) -> Person:
+    """The person on these lists, or no longer on them."""
+    before, moved = set(person.lists or ()), set(list_ids)
+    if holds:
+        return replace(person, lists=_sorted(before | moved), left=_sorted(set(person.left) - moved))
+    left = _sorted(set(person.left) | (before & moved))
+    return replace(person, lists=_sorted(before - moved), left=left, added=_sorted(set(person.added) - moved))
+
+
+def with_tag(party: Party, list_id: str, tagged: bool) -> Party:
+    """The party with this list's tag seen on it, or seen gone."""
+    tags = set(party.tags or ()) | {list_id} if tagged else set(party.tags or ()) - {list_id}
+    known = {list_id} | set(party.known if party.tags is not None else ())
+    return replace(party, tags=_sorted(tags), known=_sorted(known))
+
+
+def without(ids: tuple[str, ...], gone: str) -> tuple[str, ...]:
+    return tuple(one for one in ids if one != gone)
+
+
+def _sorted(ids: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(ids))
+
+
+def primary_first(party: Party, crm: CrmContact) -> list[Person]:
+    """The linked people, whoever is linked to the primary individual first: household things travel with that one."""
+    primary = {one.record_id for one in crm.individuals if one.primary}
+    return sorted(party.linked(), key=lambda one: (one.individual not in primary, one.record_id))
+
+
+def individual_of(crm: CrmContact | None, person: Person) -> Individual | None:
+    """The individual that a person is linked to, if the CRM contact still has it."""
+    people = crm.individuals if crm else ()
+    return next((one for one in people if one.record_id == person.individual), None)

@@ -1,0 +1,178 @@
+"""The edges: everything that differs between the real world and a simulated one is passed in through here."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from keepstep.model.change import Call, Outcome
+from keepstep.model.contact import AudienceContact, CrmContact
+from keepstep.model.instant import Instant
+
+
+class Clock(Protocol):
+    """Time, waiting and tasks. In a simulation all three are virtual, which is why they are one port."""
+
+    def now(self) -> Instant: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    async def until(self, at: Instant | None, woken: "Wake") -> None:
+        """Wait for a moment (None: for ever) or for a wake-up, whichever is first."""
+        ...
+
+    def wake(self) -> "Wake":
+        """A new alarm that this clock's waiters can wait for."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None: ...
+
+
+class Wake(Protocol):
+    """Rings once for whoever waits; rung before anybody waits it is kept."""
+
+    def set(self) -> None: ...
+
+
+class Chance(Protocol):
+    """Randomness and ids."""
+
+    def uniform(self, low: float, high: float) -> float: ...
+
+    def id(self) -> str: ...
+
+    def token(self, size: int) -> bytes:
+        """Unguessable bytes, for secrets and nonces."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Status, header names in lower case, whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http(Protocol):
+    """One HTTP exchange. Raises Transient if nothing can have been sent, Unanswered if it may have been."""
+
+    async def __call__(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", timeout: float = 30.0
+    ) -> HttpAnswer: ...
+
+
+class Permits(Protocol):
+    """The right to make one call now, shared by everybody who uses the same application key."""
+
+    async def take(self, key: str) -> int: ...
+
+    async def give_back(self, key: str, permit: int) -> None: ...
+
+    async def stop(self, key: str, until: Instant) -> None:
+        """The vendor says that the day is used up."""
+        ...
+
+
+class Grant(Protocol):
+    """The credential of one connection, kept alive by somebody else."""
+
+    async def bearer(self, refused: str | None = None) -> str:
+        """A token to use now. `refused` is one the vendor answered 401 to: get another. Raises Blocked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a poll: (record id, raw record) pairs, the cursor of the next page, the vendor's own time."""
+
+    records: tuple[tuple[str, Mapping[str, Any]], ...]
+    cursor: str | None
+    source_time: Instant | None
+    poison: int = 0
+
+
+class Audience(Protocol):
+    """A platform of people on lists, for one connection."""
+
+    async def account(self) -> str: ...
+
+    async def changes(self, poll: str, since: Instant | None, cursor: str | None) -> Page:
+        """One page of `changed`, `opted_out` or `sweep`. A cursor continues a round."""
+        ...
+
+    async def lists(self) -> Sequence[tuple[str, str]]: ...
+
+    async def read(self, record_id: str) -> Mapping[str, Any] | None: ...
+
+    def snapshot(self, raw: Mapping[str, Any], read_at: Instant) -> AudienceContact: ...
+
+    async def write(self, call: Call) -> Sequence[Outcome]:
+        """One outcome a step. Raises Unanswered when it may have taken effect, Transient, Blocked, Permanent."""
+        ...
+
+    async def look(self, call: Call) -> Sequence[Outcome]:
+        """What became of a call that was accepted or never answered."""
+        ...
+
+
+class Crm(Protocol):
+    """A platform of households and institutions, for one connection."""
+
+    async def account(self) -> str: ...
+
+    async def zone(self) -> str:
+        """The organization's time zone, an IANA name."""
+        ...
+
+    async def changes(self, poll: str, since: Instant | None, cursor: str | None) -> Page:
+        """One page of `changed` (modified since) or `sweep` (all)."""
+        ...
+
+    async def read_many(self, record_ids: Sequence[str]) -> Sequence[tuple[str, Mapping[str, Any]]]: ...
+
+    async def find(self, emails: Sequence[str]) -> Sequence[tuple[str, Mapping[str, Any]]]: ...
+
+    async def by_reference(self, record_id: str) -> tuple[str, Mapping[str, Any]] | None: ...
+
+    async def tags(self) -> Sequence[tuple[str, str]]: ...
+
+    async def subscribe(self, url: str, secret: str) -> str: ...
+
+    async def subscription(self, vendor_id: str) -> Mapping[str, Any] | None: ...
+
+    def snapshot(self, raw: Mapping[str, Any], read_at: Instant) -> CrmContact: ...
+
+    async def write(self, call: Call) -> Sequence[Outcome]: ...
+
+    async def look(self, call: Call) -> Sequence[Outcome]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a connector needs to speak for one customer."""
+
+    customer_id: str
+    base_url: str
+    http: Http
+    grant: Grant
+    permits: Permits | None
+    clock: Clock
+    chance: Chance
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """What one platform's folder offers; `open_audience` or `open_crm` is None where it cannot play that role."""
+
+    platform: str
+    explain: Callable[[Any], list[dict[str, Any]]]
+    open_audience: Callable[[Connection], Audience] | None = None
+    open_crm: Callable[[Connection], Crm] | None = None
+    parse_delivery: Callable[[bytes], list[str]] | None = None
+    signatures: Callable[[Mapping[str, str]], list[str]] | None = None
+
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], None]
+Work = Callable[[], Awaitable[None]]

@@ -1,0 +1,91 @@
+"""Entries: one a party, however often it changed. Lanes: 0 consent, 1 changes, 2 sweep, 3 bulk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, case, delete, select, update
+
+from keepstep.database import upsert
+from keepstep.database.statements import Excluded
+from keepstep.model.change import Lane
+from keepstep.model.instant import Instant
+from keepstep.queue.slots import Slot, guard, wake
+from keepstep.schema.tables import entry
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A mark to look at a party; `rev` counts how often it was put."""
+
+    party_id: str
+    lane: int
+    due: Instant
+    arrived: Instant
+    rev: int
+    tries: int
+
+
+def put(tx: Connection, customer_id: str, items: Sequence[tuple[str, int, Instant]], now: Instant) -> None:
+    """Mark parties: (party id, lane, due). A mark that is there gets rev + 1, the earlier due, the more urgent lane."""
+    if not items:
+        return
+    wake(tx, customer_id, min(due for _, _, due in items))
+    rows = [
+        {"customer_id": customer_id, "party_id": party_id, "lane": int(lane), "due": due, "arrived": now}
+        for party_id, lane, due in sorted(items)
+    ]
+    upsert(tx, entry, rows, _again)
+
+
+def _again(new: Excluded) -> dict[str, object]:
+    return {
+        "rev": entry.c.rev + 1,
+        "lane": case((entry.c.lane < new.lane, entry.c.lane), else_=new.lane),
+        "due": case((entry.c.due < new.due, entry.c.due), else_=new.due),
+    }
+
+
+def take(tx: Connection, slot: Slot, now: Instant, limit: int = 200) -> list[Entry]:
+    """Due entries, urgent lanes first, oldest due first in each. They stay until forgotten or deferred."""
+    guard(tx, slot)
+    found: list[Entry] = []
+    for lane in Lane:
+        if len(found) < limit:
+            found += _of_lane(tx, slot.customer_id, int(lane), now, limit - len(found))
+    return found
+
+
+def _of_lane(tx: Connection, customer_id: str, lane: int, now: Instant, limit: int) -> list[Entry]:
+    columns = (entry.c.party_id, entry.c.lane, entry.c.due, entry.c.arrived, entry.c.rev, entry.c.tries)
+    mine = (entry.c.customer_id == customer_id, entry.c.lane == lane, entry.c.due <= now)
+    rows = tx.execute(select(*columns).where(*mine).order_by(entry.c.due, entry.c.party_id).limit(limit))
+    return [Entry(*row) for row in rows]
+
+
+def forget(tx: Connection, slot: Slot, entries: Sequence[Entry]) -> None:
+    """Done with these, unless they were put again since they were taken."""
+    guard(tx, slot)
+    for item in entries:
+        tx.execute(delete(entry).where(*_as_seen(slot, item)))
+
+
+def defer(tx: Connection, slot: Slot, item: Entry, due: Instant, now: Instant, fingerprint: str | None = None) -> None:
+    """Look again at `due`, tries + 1; tries starts again at 1 if the fingerprint of what was tried changed.
+
+    An entry that was put again since it was taken is left as it is: a newer event is due by itself.
+    """
+    guard(tx, slot)
+    changed = entry.c.fingerprint.is_distinct_from(fingerprint)
+    tries = entry.c.tries + 1 if fingerprint is None else case((changed, 1), else_=entry.c.tries + 1)
+    values = {"due": max(due, now), "tries": tries}
+    if fingerprint is not None:
+        values["fingerprint"] = fingerprint
+    tx.execute(update(entry).where(*_as_seen(slot, item)).values(values))
+
+
+def _as_seen(slot: Slot, item: Entry) -> tuple[ColumnElement[bool], ...]:
+    return (
+        entry.c.customer_id == slot.customer_id,
+        entry.c.party_id == item.party_id,
+        entry.c.rev == item.rev,
+    )

@@ -1,0 +1,188 @@
+"""Jobs: one vendor call each, with the steps it carries. Written down before the call, settled after it."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+
+from keepstep.database import portions
+from keepstep.model.instant import Instant
+from keepstep.queue.slots import Slot, guard, guard_active, sendable
+from keepstep.queue.steps import COLUMNS, StepRow, read_step
+from keepstep.schema.tables import job, step
+
+State = Literal["done", "accepted", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One vendor call. state: intent, sent, accepted, unknown."""
+
+    id: str
+    side: str
+    kind: str
+    group: str
+    state: str
+    vendor_id: str | None
+    look_at: Instant | None
+    sent_at: Instant | None
+    payload: Mapping[str, Any] | None
+    steps: tuple[StepRow, ...]
+
+
+def form(
+    tx: Connection,
+    slot: Slot,
+    now: Instant,
+    group_size: Callable[[str, str], int],
+    new_id: Callable[[], str],
+    limit: int = 2000,
+) -> list[Job]:
+    """Put up to `limit` due steps into jobs with state intent, one side, kind and group a job, most urgent lane
+    first."""
+    guard(tx, slot)
+    due = select(*COLUMNS).where(sendable(slot.customer_id), step.c.due <= now)
+    rows = map(read_step, tx.execute(due.order_by(step.c.lane, step.c.due, step.c.id).limit(limit)))
+    jobs = [_intent(new_id(), steps) for steps in _grouped(rows, group_size)]
+    for item in jobs:
+        _store(tx, slot.customer_id, item)
+    return jobs
+
+
+def _grouped(rows: "map[StepRow]", group_size: Callable[[str, str], int]) -> list[list[StepRow]]:
+    groups: list[list[StepRow]] = []
+    filling: dict[tuple[str, str, str], list[StepRow]] = {}
+    for row in rows:
+        key = (row.side, row.kind, row.group)
+        group = filling.get(key)
+        if group is None or len(group) >= group_size(row.side, row.kind):
+            group = filling[key] = []
+            groups.append(group)
+        group.append(row)
+    return groups
+
+
+def _intent(job_id: str, steps: Sequence[StepRow]) -> Job:
+    first = steps[0]
+    return Job(job_id, first.side, first.kind, first.group, "intent", None, None, None, None, tuple(steps))
+
+
+def _store(tx: Connection, customer_id: str, item: Job) -> None:
+    values = {"customer_id": customer_id, "id": item.id, "side": item.side, "kind": item.kind, "grp": item.group}
+    tx.execute(insert(job), values)
+    for some in portions([row.id for row in item.steps]):
+        mine = (step.c.customer_id == customer_id, step.c.id.in_(some))
+        tx.execute(update(step).where(*mine).values(job_id=item.id))
+
+
+def send(tx: Connection, slot: Slot, job_id: str, now: Instant) -> None:
+    """intent -> sent; commit this before a call that cannot be repeated. Raises Fenced, Paused; ValueError if it is no
+    intent."""
+    guard_active(tx, slot)
+    intent = (*_is(slot, job_id), job.c.state == "intent")
+    if tx.execute(update(job).where(*intent).values(state="sent", sent_at=now)).rowcount != 1:
+        raise ValueError(f"job {job_id} is not an intent")
+
+
+def settle(
+    tx: Connection,
+    slot: Slot,
+    job_id: str,
+    state: State,
+    now: Instant,
+    *,
+    vendor_id: str | None = None,
+    look_at: Instant | None = None,
+    done: Collection[int] = (),
+    again: Mapping[int, Instant] | None = None,
+    dead: Collection[int] = (),
+) -> None:
+    """What became of a job. Done and dead steps are deleted, `again` ones ({step id: due}) are unsent again with tries
+    + 1, the rest stay
+    with the job. `accepted` and `unknown` are looked at from `look_at` on (None: at once). A job left without steps is
+    deleted.
+
+    Raises Fenced; ValueError for an unknown job and for state done with a step nobody accounted for: unknown is never
+    done.
+    """
+    guard(tx, slot)
+    values: dict[str, object] = {"state": state, "look_at": now if look_at is None else look_at}
+    if vendor_id is not None:
+        values["vendor_id"] = vendor_id
+    if tx.execute(update(job).where(*_is(slot, job_id)).values(values)).rowcount != 1:
+        raise ValueError(f"no job {job_id}")
+    _delete_steps(tx, slot, job_id, [*done, *dead])
+    for step_id, due in (again or {}).items():
+        _unsend(tx, slot, job_id, step.c.id == step_id, {"due": due, "tries": step.c.tries + 1})
+    _close(tx, slot, job_id, state)
+
+
+def _close(tx: Connection, slot: Slot, job_id: str, state: State) -> None:
+    left = tx.execute(select(func.count()).where(*_carried(slot, job_id))).scalar_one()
+    if left and state == "done":
+        raise ValueError(f"job {job_id} is done but {left} of its steps are not accounted for")
+    if not left:
+        tx.execute(delete(job).where(*_is(slot, job_id)))
+
+
+def give_back(tx: Connection, slot: Slot, job_ids: Collection[str], due: Instant | None = None) -> None:
+    """Jobs that were never called become unsent steps again, due when they were or at `due`; no try is counted."""
+    guard(tx, slot)
+    for job_id in job_ids:
+        intent = select(job.c.id).where(*_is(slot, job_id), job.c.state == "intent")
+        if tx.execute(intent).first() is None:
+            raise ValueError(f"job {job_id} is not an intent")
+        _unsend(tx, slot, job_id, step.c.job_id == job_id, {} if due is None else {"due": due})
+        tx.execute(delete(job).where(*_is(slot, job_id)))
+
+
+def unresolved(tx: Connection, slot: Slot, now: Instant, settle_seconds: float = 120.0) -> list[Job]:
+    """What a turn finds at its start: intents were never sent and become steps again; what was sent and never answered
+    is unknown, looked
+    at `settle_seconds` after it was sent; returned are the accepted and unknown jobs that are to be looked at now.
+    """
+    guard(tx, slot)
+    mine = job.c.customer_id == slot.customer_id
+    intents = tx.execute(select(job.c.id).where(mine, job.c.state == "intent")).scalars().all()
+    give_back(tx, slot, intents)
+    unanswered = {"state": "unknown", "look_at": job.c.sent_at + settle_seconds}
+    tx.execute(update(job).where(mine, job.c.state == "sent").values(unanswered))
+    look = select(job).where(mine, or_(job.c.look_at.is_(None), job.c.look_at <= now)).order_by(job.c.look_at, job.c.id)
+    return [_read(tx, slot, row) for row in tx.execute(look).all()]
+
+
+def job_states(tx: Connection, customer_id: str) -> dict[str, str]:
+    """Every job under way with its state."""
+    return {
+        row.id: row.state for row in tx.execute(select(job.c.id, job.c.state).where(job.c.customer_id == customer_id))
+    }
+
+
+def _read(tx: Connection, slot: Slot, row: Row[Any]) -> Job:
+    found = tx.execute(select(*COLUMNS).where(*_carried(slot, row.id)).order_by(step.c.id))
+    steps = tuple(map(read_step, found))
+    values = (row.side, row.kind, row.grp, row.state, row.vendor_id, row.look_at, row.sent_at, row.payload)
+    return Job(row.id, *values, steps)
+
+
+def _unsend(tx: Connection, slot: Slot, job_id: str, which: ColumnElement[bool], values: Mapping[str, Any]) -> None:
+    """Unsent again, except where a newer decision about the same target waits already: that one stands."""
+    newer = step.alias("newer")
+    place = [newer.c[name] == step.c[name] for name in ("customer_id", "party_id", "side", "target")]
+    superseded = select(newer.c.id).where(*place, newer.c.job_id.is_(None)).exists()
+    tx.execute(delete(step).where(*_carried(slot, job_id), which, superseded))
+    tx.execute(update(step).where(*_carried(slot, job_id), which).values(job_id=None, **values))
+
+
+def _delete_steps(tx: Connection, slot: Slot, job_id: str, ids: Sequence[int]) -> None:
+    for some in portions(ids):
+        tx.execute(delete(step).where(*_carried(slot, job_id), step.c.id.in_(some)))
+
+
+def _is(slot: Slot, job_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return (job.c.customer_id == slot.customer_id, job.c.id == job_id)
+
+
+def _carried(slot: Slot, job_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return (step.c.customer_id == slot.customer_id, step.c.job_id == job_id)

@@ -1,0 +1,192 @@
+"""The slot: one row a customer, its mutex for both directions together. Who claims it gets a fence that no one had
+before."""
+
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RootTransaction,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import exists as sql_exists
+
+from keepstep.database import upsert
+from keepstep.model.change import Lane
+from keepstep.model.errors import Problem
+from keepstep.model.instant import Instant
+from keepstep.schema.tables import customer, delivery, entry, job, mark, slot, step
+
+
+class Fenced(Problem):
+    """Somebody else holds the slot now: nothing of this turn may be stored or sent any more."""
+
+
+class Paused(Fenced):
+    """The customer was paused during the turn: no call may be made. The slot is still ours to release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A claimed slot. No call may be sent that could end after `lease_until`."""
+
+    customer_id: str
+    fence: int
+    lease_until: Instant
+    holder: str
+
+
+# Which slot a transaction has locked and checked: the lock lasts until its end, so the second check would be a wasted
+# round trip.
+_guarded: "WeakKeyDictionary[RootTransaction, tuple[str, int]]" = WeakKeyDictionary()
+
+
+def lock(tx: Connection, customer_id: str) -> Instant | None:
+    """Lock the customer's slot, made if missing; returns `wake`."""
+    row = tx.execute(_locked(customer_id)).first()
+    if row is None:
+        upsert(tx, slot, [{"customer_id": customer_id}])
+        row = tx.execute(_locked(customer_id)).one()
+    found: Instant | None = row.wake
+    return found
+
+
+def _locked(customer_id: str) -> Select[tuple[Instant | None, int]]:
+    return select(slot.c.wake, slot.c.fence).where(slot.c.customer_id == customer_id).with_for_update()
+
+
+def wake(tx: Connection, customer_id: str, at: Instant) -> None:
+    """The slot is due at `at` or earlier."""
+    known = lock(tx, customer_id)
+    if known is None or known > at:
+        tx.execute(update(slot).where(slot.c.customer_id == customer_id).values(wake=at))
+
+
+def claim(tx: Connection, holder: str, now: Instant, lease: float, customer_id: str | None = None) -> Slot | None:
+    """The slot that has been due longest and is free, of an active customer, locked for `lease` seconds; None if there
+    is none.
+
+    A slot is also due when a delivery waits that nobody read: the door's append touches no slot and may die before it
+    wakes one.
+    """
+    found = _first_due(tx, slot.c.wake <= now, now, customer_id)
+    if found is None:
+        unread = sql_exists().where(delivery.c.customer_id == slot.c.customer_id, delivery.c.state == "new")
+        found = _first_due(tx, unread, now, customer_id)
+    if found is None:
+        return None
+    values = {"fence": slot.c.fence + 1, "lease_until": now + lease, "holder": holder}
+    fence = tx.execute(
+        update(slot).where(slot.c.customer_id == found).values(values).returning(slot.c.fence)
+    ).scalar_one()
+    claimed = Slot(found, fence, now + lease, holder)
+    _remember(tx, claimed)
+    return claimed
+
+
+def _first_due(tx: Connection, due: ColumnElement[bool], now: Instant, customer_id: str | None) -> str | None:
+    # The customer is read apart from the lock: who pauses locks the customer row, never the slot.
+    active = sql_exists().where(customer.c.customer_id == slot.c.customer_id, customer.c.state == "active")
+    wanted = select(slot.c.customer_id).where(due, slot.c.lease_until <= now, active)
+    if customer_id is not None:
+        wanted = wanted.where(slot.c.customer_id == customer_id)
+    first = wanted.order_by(slot.c.wake, slot.c.customer_id).limit(1).with_for_update(skip_locked=True, of=slot)
+    return tx.execute(first).scalar_one_or_none()
+
+
+def guard(tx: Connection, held: Slot) -> None:
+    """Lock the slot and make sure it is still ours, once a transaction. Raises Fenced."""
+    key = (held.customer_id, held.fence)
+    if _guarded.get(_transaction(tx)) == key:
+        return
+    row = tx.execute(_locked(held.customer_id)).first()
+    if row is None or row.fence != held.fence:
+        raise Fenced(f"slot of {held.customer_id}: fence {held.fence} is no longer the newest")
+    _remember(tx, held)
+
+
+def guard_active(tx: Connection, held: Slot) -> None:
+    """The same, and the customer is not paused. Raises Fenced or Paused."""
+    guard(tx, held)
+    state = tx.execute(select(customer.c.state).where(customer.c.customer_id == held.customer_id)).scalar_one_or_none()
+    if state != "active":
+        raise Paused(f"customer {held.customer_id} is paused")
+
+
+def _transaction(tx: Connection) -> RootTransaction:
+    transaction = tx.get_transaction()
+    if transaction is None:
+        raise RuntimeError("queue functions need a transaction")
+    return transaction
+
+
+def _remember(tx: Connection, held: Slot) -> None:
+    _guarded[_transaction(tx)] = (held.customer_id, held.fence)
+
+
+def renew(tx: Connection, held: Slot, now: Instant, lease: float) -> Slot:
+    """The same slot, ours for `lease` seconds from now. Raises Fenced."""
+    guard(tx, held)
+    tx.execute(update(slot).where(slot.c.customer_id == held.customer_id).values(lease_until=now + lease))
+    return replace(held, lease_until=now + lease)
+
+
+def expire_leases(tx: Connection, at: Instant) -> None:
+    """Leases end no later than `at`: for a process that knows that every other holder is dead."""
+    tx.execute(update(slot).where(slot.c.lease_until > at).values(lease_until=at))
+
+
+def release(tx: Connection, held: Slot, now: Instant) -> Instant | None:
+    """Free the slot; returns when it is due next, None if nothing waits. Raises Fenced.
+
+    The lock is a statement of its own. A statement that waits for a lock keeps the snapshot it began with, so
+    `min(due)` inside the UPDATE
+    would not see an entry that was committed while it waited, and that entry would sleep for ever.
+    """
+    guard(tx, held)
+    due = tx.execute(select(*_next_due(held.customer_id, now))).one()
+    at = min((moment for moment in due if moment is not None), default=None)
+    values = {"wake": at, "lease_until": 0.0, "holder": None}
+    tx.execute(update(slot).where(slot.c.customer_id == held.customer_id).values(values))
+    return at
+
+
+def sendable(customer_id: str) -> ColumnElement[bool]:
+    """Unsent, not held, and no job under way writes the same target. Consent steps wait for no job."""
+    flying = step.alias("flying")
+    in_flight = sql_exists().where(
+        flying.c.customer_id == step.c.customer_id,
+        flying.c.party_id == step.c.party_id,
+        flying.c.side == step.c.side,
+        flying.c.target == step.c.target,
+        flying.c.job_id.is_not(None),
+    )
+    free = or_(step.c.lane == int(Lane.consent), ~in_flight)
+    return and_(step.c.customer_id == customer_id, step.c.job_id.is_(None), step.c.hold.is_(None), free)
+
+
+def _next_due(customer_id: str, now: Instant) -> list[ColumnElement[Instant | None]]:
+    unread = sql_exists().where(delivery.c.customer_id == customer_id, delivery.c.state == "new")
+    return [
+        select(func.min(entry.c.due)).where(entry.c.customer_id == customer_id).scalar_subquery(),
+        select(func.min(step.c.due)).where(sendable(customer_id)).scalar_subquery(),
+        select(func.min(func.coalesce(job.c.look_at, now))).where(job.c.customer_id == customer_id).scalar_subquery(),
+        select(func.min(mark.c.due)).where(mark.c.customer_id == customer_id).scalar_subquery(),
+        case((unread, literal(now))),
+    ]
+
+
+def next_claim(tx: Connection) -> Instant | None:
+    """When the next slot of an active customer can be claimed; None if none will be without new work."""
+    active = sql_exists().where(customer.c.customer_id == slot.c.customer_id, customer.c.state == "active")
+    at = case((slot.c.lease_until > slot.c.wake, slot.c.lease_until), else_=slot.c.wake)
+    found: Instant | None = tx.execute(select(func.min(at)).where(active, slot.c.wake.is_not(None))).scalar_one()
+    return found

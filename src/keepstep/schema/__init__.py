@@ -1,0 +1,1 @@
+"""The tables, their states and transitions, and the migrations that make them."""

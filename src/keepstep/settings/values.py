@@ -1,0 +1,134 @@
+"""Parsers of single values.
+
+Each gives what the program uses, or raises ValueError saying what is wrong and what would be right.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from keepstep.model.contact import Side
+from keepstep.model.customer import Policy
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this very machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("is no table; write it as a [section]")
+    return value
+
+
+def anything(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is no text; put it in quotes")
+    return value
+
+
+def text(value: Any) -> str:
+    if not anything(value).strip():
+        raise ValueError("is empty; give a text or leave the line out")
+    return str(value)
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError('is no list of texts; write ["one", "two"]')
+    return tuple(value)
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("is neither true nor false; write one of them without quotes")
+    return value
+
+
+def positive(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("is no whole number above 0; write e.g. 4")
+    return value
+
+
+def share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError("is no share; write a number from 0 to 1, e.g. 0.05")
+    return float(value)
+
+
+def duration(value: Any) -> float:
+    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if seconds < 1:
+        raise ValueError('is no duration; write "30s", "15m", "1h" or "1d"')
+    return seconds
+
+
+def choice(*words: str) -> Callable[[Any], str]:
+    def chosen(value: Any) -> str:
+        if value not in words:
+            near = difflib.get_close_matches(str(value), words, n=1)
+            right = f"did you mean {near[0]}?" if near else f"choose {' or '.join(words)}"
+            raise ValueError(f"{str(value)[:40]!r} is no choice here; {right}")
+        return str(value)
+
+    return chosen
+
+
+def owners(value: Any) -> dict[str, Side]:
+    owners = Policy().owners
+    for field, side in table(value).items():
+        if field not in owners:
+            raise ValueError(f"{field} is no field with an owner; known: {', '.join(owners)}")
+        if side not in tuple(Side):
+            raise ValueError(f"{field} = {str(side)[:40]!r} is no side; write audience or crm")
+        if field == "email" and side != Side.audience:
+            raise ValueError("email always belongs to the audience side; leave the line out")
+        owners[field] = Side(side)
+    return owners
+
+
+def clock(value: Any) -> str:
+    if not is_loopback(url(value)):
+        raise ValueError("is not on this machine; write the control door of the stand-ins, http://127.0.0.1:PORT")
+    return str(value).rstrip("/")
+
+
+def database(value: Any) -> str:
+    if not text(value).startswith(("sqlite:///", "postgresql://")) or value == "sqlite:///":
+        raise ValueError("is no database; write sqlite:///keepstep.db or postgresql://user@host/name")
+    return str(value)
+
+
+def listen(value: Any) -> tuple[str, int]:
+    host, _, port = text(value).rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("is no address; write host:port, e.g. 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def url(value: Any) -> str:
+    right = "write https://host, or http:// for this machine or a name without dots"
+    try:
+        parts = urlsplit(text(value))
+        port_is_number = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError(f"is no URL; {right}") from None
+    if parts.scheme not in ("https", "http") or not parts.hostname or not port_is_number or parts.username:
+        raise ValueError(f"is no URL; {right}")
+    # Credentials travel over it: without TLS only to this machine or a neighbour container.
+    if parts.scheme == "http" and "." in parts.hostname and not is_loopback(value):
+        raise ValueError(f"is not encrypted; {right}")
+    return str(value).rstrip("/")

@@ -1,0 +1,120 @@
+"""Customers and their connections to platforms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection as Tx
+from sqlalchemy import and_, delete, select, update
+
+from keepstep.database import upsert
+from keepstep.model.instant import Instant
+from keepstep.schema.tables import act, connection, customer, metadata, slot
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """state: active, paused."""
+
+    customer_id: str
+    state: str
+    config: Mapping[str, Any]
+    created: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A customer's authorised account on a platform. health: ok, blocked (reason says what its owner must do)."""
+
+    customer_id: str
+    platform: str
+    account_id: str | None
+    health: str
+    reason: str | None
+    data: Mapping[str, Any]
+
+
+_CUSTOMER = (customer.c.customer_id, customer.c.state, customer.c.config, customer.c.created)
+_CONNECTION = (
+    connection.c.customer_id,
+    connection.c.platform,
+    connection.c.account_id,
+    connection.c.health,
+    connection.c.reason,
+    connection.c.data,
+)
+
+
+def add(tx: Tx, customer_id: str, config: Mapping[str, Any], now: Instant) -> None:
+    """A new active customer with its slot, due at once; one that is there gets this config and stays as it is
+    otherwise."""
+    upsert(tx, slot, [{"customer_id": customer_id, "wake": now}])
+    row = {"customer_id": customer_id, "state": "active", "config": dict(config), "created": now}
+    upsert(tx, customer, [row], lambda new: {"config": new.config})
+
+
+def every(tx: Tx) -> list[Customer]:
+    """All, by id."""
+    return [Customer(*row) for row in tx.execute(select(*_CUSTOMER).order_by(customer.c.customer_id))]
+
+
+def get(tx: Tx, customer_id: str) -> Customer | None:
+    """One, or None."""
+    row = tx.execute(select(*_CUSTOMER).where(customer.c.customer_id == customer_id)).first()
+    return None if row is None else Customer(*row)
+
+
+def pause(tx: Tx, customer_id: str) -> None:
+    """No turn begins and no call is sent from now on; work is kept."""
+    tx.execute(update(customer).where(customer.c.customer_id == customer_id).values(state="paused"))
+
+
+def resume(tx: Tx, customer_id: str) -> None:
+    """Turns begin again; the slot kept its wake."""
+    tx.execute(update(customer).where(customer.c.customer_id == customer_id).values(state="active"))
+
+
+def remove(tx: Tx, customer_id: str) -> None:
+    """Erase everything, slot first. What stays: that an address (as a keyed hash) opted out, and when, without any
+    record or person."""
+    tx.execute(select(slot.c.fence).where(slot.c.customer_id == customer_id).with_for_update())
+    kept = (act.c.direction == "out", act.c.address_hash.is_not(None))
+    anonymous = {"party_id": "", "record_id": "", "evidence": None}
+    tx.execute(update(act).where(act.c.customer_id == customer_id, *kept).values(anonymous))
+    for table in metadata.sorted_tables:
+        if "customer_id" in table.c:
+            which = [~and_(*kept)] if table is act else []
+            tx.execute(delete(table).where(table.c.customer_id == customer_id, *which))
+
+
+def set_connection(tx: Tx, customer_id: str, platform: str, account_id: str | None, data: Mapping[str, Any]) -> None:
+    """Bind a platform's account, healthy; one that is there is replaced."""
+    row = {"account_id": account_id, "health": "ok", "reason": None, "data": dict(data)}
+    key = {"customer_id": customer_id, "platform": platform}
+    upsert(tx, connection, [key | row], lambda new: {name: new[name] for name in row})
+
+
+def connections(tx: Tx, customer_id: str) -> list[Connection]:
+    """All of a customer, by platform."""
+    mine = select(*_CONNECTION).where(connection.c.customer_id == customer_id).order_by(connection.c.platform)
+    return [Connection(*row) for row in tx.execute(mine)]
+
+
+def get_connection(tx: Tx, customer_id: str, platform: str) -> Connection | None:
+    """One, or None."""
+    found = [item for item in connections(tx, customer_id) if item.platform == platform]
+    return found[0] if found else None
+
+
+def block(tx: Tx, customer_id: str, platform: str, reason: str) -> bool:
+    """Blocked until somebody acts; True if it was not, so that its owner is told once."""
+    mine = (connection.c.customer_id == customer_id, connection.c.platform == platform)
+    newly = tx.execute(update(connection).where(*mine, connection.c.health != "blocked").values(health="blocked"))
+    tx.execute(update(connection).where(*mine).values(reason=reason))
+    return newly.rowcount == 1
+
+
+def unblock(tx: Tx, customer_id: str, platform: str) -> None:
+    """Healthy again."""
+    mine = (connection.c.customer_id == customer_id, connection.c.platform == platform)
+    tx.execute(update(connection).where(*mine).values(health="ok", reason=None))

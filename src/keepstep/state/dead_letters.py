@@ -1,0 +1,59 @@
+"""What we gave up on, with payload, answer and reason. state: open, then once replayed or discarded."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from keepstep.model.instant import Instant
+from keepstep.schema.tables import dead_letter
+
+
+def add(
+    tx: Connection,
+    customer_id: str,
+    letter_id: str,
+    now: Instant,
+    *,
+    side: str,
+    kind: str,
+    reason: str,
+    party_id: str | None = None,
+    payload: Mapping[str, Any] | None = None,
+    answer: Mapping[str, Any] | None = None,
+    tries: int = 0,
+) -> None:
+    """Store one, open."""
+    values = {"customer_id": customer_id, "id": letter_id, "at": now, "side": str(side), "kind": kind, "reason": reason}
+    more = {"party_id": party_id, "payload": payload, "answer": answer, "tries": tries}
+    tx.execute(insert(dead_letter), values | more)
+
+
+def of_customer(
+    tx: Connection, customer_id: str, state: str | None = "open", limit: int = 1000
+) -> list[dict[str, Any]]:
+    """Oldest first; `state` None for all."""
+    mine = select(dead_letter).where(dead_letter.c.customer_id == customer_id)
+    if state is not None:
+        mine = mine.where(dead_letter.c.state == state)
+    rows = tx.execute(mine.order_by(dead_letter.c.at, dead_letter.c.id).limit(limit))
+    return [dict(row) for row in rows.mappings()]
+
+
+def get(tx: Connection, customer_id: str, letter_id: str) -> dict[str, Any] | None:
+    """One, or None."""
+    mine = (dead_letter.c.customer_id == customer_id, dead_letter.c.id == letter_id)
+    row = tx.execute(select(dead_letter).where(*mine)).mappings().first()
+    return None if row is None else dict(row)
+
+
+def resolve(tx: Connection, customer_id: str, letter_id: str, state: Literal["replayed", "discarded"]) -> bool:
+    """Close an open one; False if it is not there or closed already, so that a second replay does nothing."""
+    mine = (dead_letter.c.customer_id == customer_id, dead_letter.c.id == letter_id, dead_letter.c.state == "open")
+    return tx.execute(update(dead_letter).where(*mine).values(state=state)).rowcount == 1
+
+
+def count(tx: Connection, customer_id: str) -> int:
+    """How many are open."""
+    mine = (dead_letter.c.customer_id == customer_id, dead_letter.c.state == "open")
+    return tx.execute(select(func.count()).select_from(dead_letter).where(*mine)).scalar_one()

@@ -1,0 +1,56 @@
+"""What happened and why: rows are added, never changed. A row of kind `merged` with data {"from": party id} carries a
+party's past over."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from keepstep.model.instant import Instant
+from keepstep.schema.tables import alias, journal
+
+Line = tuple[Instant, str | None, str, Mapping[str, Any] | None]
+
+
+def append(tx: Connection, customer_id: str, lines: Sequence[Line]) -> None:
+    """Add lines: (at, party id, kind, data)."""
+    names = ("at", "party_id", "kind", "data")
+    rows = [{"customer_id": customer_id, **dict(zip(names, line, strict=True))} for line in lines]
+    if rows:
+        tx.execute(insert(journal), rows)
+
+
+def of_party(tx: Connection, customer_id: str, party_id: str, until: Instant | None = None) -> list[dict[str, Any]]:
+    """The lines of a party and of those merged into it, in the order they were added, up to and including `until`."""
+    found: dict[int, dict[str, Any]] = {}
+    asked: set[str] = set()
+    ask = [party_id]
+    while ask:
+        asked.add(ask[0])
+        for row in _lines(tx, customer_id, ask.pop(0)):
+            found[row["id"]] = row
+            if row["kind"] == "merged" and row["data"] and row["data"].get("from") not in {None, *asked}:
+                ask.append(row["data"]["from"])
+    return [found[key] for key in sorted(found) if until is None or found[key]["at"] <= until]
+
+
+def _lines(tx: Connection, customer_id: str, party_id: str) -> list[dict[str, Any]]:
+    mine = select(journal).where(journal.c.customer_id == customer_id, journal.c.party_id == party_id)
+    return [dict(row) for row in tx.execute(mine).mappings()]
+
+
+def of_record(
+    tx: Connection, customer_id: str, platform: str, record_id: str, until: Instant | None = None
+) -> list[dict[str, Any]]:
+    """The lines of the party that a record belongs to; none if it belongs to nobody."""
+    mine = (alias.c.customer_id == customer_id, alias.c.platform == platform, alias.c.record_id == record_id)
+    party_id = tx.execute(select(alias.c.party_id).where(*mine)).scalar_one_or_none()
+    return [] if party_id is None else of_party(tx, customer_id, party_id, until)
+
+
+def latest(tx: Connection, customer_id: str, kinds: Sequence[str] = (), limit: int = 100) -> list[dict[str, Any]]:
+    """The newest lines first, of some kinds or of all."""
+    mine = select(journal).where(journal.c.customer_id == customer_id)
+    if kinds:
+        mine = mine.where(journal.c.kind.in_(kinds))
+    return [dict(row) for row in tx.execute(mine.order_by(journal.c.id.desc()).limit(limit)).mappings()]

@@ -1,0 +1,50 @@
+"""Which list goes with which tag: ids are the link, names are labels. state: live, paused, gone."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, select, update
+
+from keepstep.database import upsert
+from keepstep.schema.tables import label
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A list and its tag. `tag_id` None: no such tag on the other side yet."""
+
+    list_id: str
+    list_name: str
+    tag_id: str | None = None
+    tag_name: str | None = None
+    state: str = "live"
+    reason: str | None = None
+
+
+_COLUMNS = (
+    label.c.list_id,
+    label.c.list_name,
+    label.c.tag_id,
+    label.c.tag_name,
+    label.c.state,
+    label.c.reason,
+)
+
+
+def every(tx: Connection, customer_id: str) -> list[Label]:
+    """All of the customer, by list id."""
+    mine = select(*_COLUMNS).where(label.c.customer_id == customer_id).order_by(label.c.list_id)
+    return [Label(*row) for row in tx.execute(mine)]
+
+
+def put(tx: Connection, customer_id: str, labels: Sequence[Label]) -> None:
+    """Add or replace, by list id."""
+    rows = [{"customer_id": customer_id, **asdict(item)} for item in labels]
+    others = [column.name for column in _COLUMNS if column.name != "list_id"]
+    upsert(tx, label, rows, lambda new: {name: new[name] for name in others})
+
+
+def set_state(tx: Connection, customer_id: str, list_id: str, state: str, reason: str | None = None) -> None:
+    """live, paused or gone."""
+    mine = (label.c.customer_id == customer_id, label.c.list_id == list_id)
+    tx.execute(update(label).where(*mine).values(state=state, reason=reason))

@@ -1,0 +1,54 @@
+"""Polls and chores: the high-water mark, the place inside a round, the next time to run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from keepstep.database import upsert
+from keepstep.model.instant import Instant
+from keepstep.schema.tables import mark
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A chore of a platform. `mark` is in the source's time, `cursor` None between rounds, `due` None for never."""
+
+    platform: str
+    name: str
+    mark: Instant | None = None
+    cursor: str | None = None
+    due: Instant | None = None
+    data: Mapping[str, Any] | None = None
+
+
+_COLUMNS = (mark.c.platform, mark.c.name, mark.c.mark, mark.c.cursor, mark.c.due, mark.c.data)
+
+
+def get(tx: Connection, customer_id: str, platform: str, name: str) -> Mark:
+    """The chore as it stands; one that never ran has nothing set."""
+    mine = (mark.c.customer_id == customer_id, mark.c.platform == platform, mark.c.name == name)
+    row = tx.execute(select(*_COLUMNS).where(*mine)).first()
+    return Mark(platform, name) if row is None else Mark(*row)
+
+
+def put(tx: Connection, customer_id: str, item: Mark) -> None:
+    """Store a chore as given. Whoever does not hold the slot wakes it as well."""
+    row = {"mark": item.mark, "cursor": item.cursor, "due": item.due, "data": None}
+    if item.data is not None:
+        row["data"] = dict(item.data)  # type: ignore[assignment]
+    key = {"customer_id": customer_id, "platform": item.platform, "name": item.name}
+    upsert(tx, mark, [key | row], lambda new: {name: new[name] for name in row})
+
+
+def every(tx: Connection, customer_id: str) -> list[Mark]:
+    """All chores of the customer."""
+    mine = select(*_COLUMNS).where(mark.c.customer_id == customer_id).order_by(mark.c.platform, mark.c.name)
+    return [Mark(*row) for row in tx.execute(mine)]
+
+
+def due_chores(tx: Connection, customer_id: str, now: Instant) -> list[Mark]:
+    """Chores to run now, longest due first."""
+    mine = select(*_COLUMNS).where(mark.c.customer_id == customer_id, mark.c.due <= now)
+    return [Mark(*row) for row in tx.execute(mine.order_by(mark.c.due, mark.c.platform, mark.c.name))]

@@ -1,0 +1,161 @@
+"""What was read on either side, filed under its party. The caller holds the slot."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from keepstep.model.contact import CrmContact, Side
+from keepstep.model.instant import Instant
+from keepstep.model.party import Party, Person
+from keepstep.state import journal, parties, snapshots
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where one customer's readings are filed: the names of its two platforms, and how references of ours look."""
+
+    customer_id: str
+    audience: str
+    crm: str
+    source: str
+
+
+def read_party(doc: Mapping[str, Any]) -> Party:
+    """A stored document as a party."""
+    return msgspec.convert(doc, Party)
+
+
+def load(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[str, Party]:
+    """These parties, by id; one that is not there is not in the answer."""
+    return {key: read_party(doc) for key, doc in parties.load(tx, customer_id, party_ids).items()}
+
+
+def save(tx: Connection, customer_id: str, changed: Iterable[Party]) -> None:
+    """Store these parties."""
+    parties.save(tx, customer_id, {party.party_id: msgspec.to_builtins(party) for party in changed})
+
+
+def file_audience(
+    tx: Connection,
+    shelf: Shelf,
+    records: Sequence[tuple[str, Raw]],
+    read_at: Instant,
+    now: Instant,
+    new_id: Callable[[], str],
+) -> dict[str, str]:
+    """Store audience records as read; those that are new or changed come back as record id to party id."""
+    rows = [(record_id, raw, read_at, bool(raw.get("_whole", True))) for record_id, raw in records]
+    changed = snapshots.store(tx, shelf.customer_id, shelf.audience, rows)
+    homes = parties.party_of(tx, shelf.customer_id, shelf.audience, [record_id for record_id, _ in records])
+    fresh = {record_id: new_id() for record_id in changed if record_id not in homes}
+    save(tx, shelf.customer_id, (_newcomer(party_id, record_id) for record_id, party_id in fresh.items()))
+    for record_id, party_id in fresh.items():
+        parties.set_alias(
+            tx, shelf.customer_id, shelf.audience, record_id, party_id, now, standing="pending", reason="new"
+        )
+    return {record_id: (homes | fresh)[record_id] for record_id in changed}
+
+
+def _newcomer(party_id: str, record_id: str) -> Party:
+    return Party(party_id=party_id, people=(Person(record_id=record_id),))
+
+
+def file_crm(
+    tx: Connection,
+    shelf: Shelf,
+    records: Sequence[tuple[str, Raw, CrmContact]],
+    read_at: Instant,
+    now: Instant,
+    new_id: Callable[[], str],
+) -> list[str]:
+    """Store CRM records that are ours: known, or carrying a reference of ours. The party ids that have news come back.
+
+    A contact of strangers is not stored. A reference to a person nobody has captured yet makes the party already, so
+    that the person is never created a second time.
+    """
+    homes = parties.party_of(tx, shelf.customer_id, shelf.crm, [record_id for record_id, _, _ in records])
+    ours = [row for row in records if row[0] in homes or _references(shelf, row[2])]
+    changed = set(_store(tx, shelf, ours, read_at))
+    news = []
+    for record_id, _, contact in ours:
+        party_id, moved = _home(tx, shelf, contact, now, new_id)
+        if moved or record_id in changed:
+            news.append(party_id)
+    return sorted(set(news))
+
+
+def _store(tx: Connection, shelf: Shelf, ours: Sequence[tuple[str, Raw, CrmContact]], read_at: Instant) -> list[str]:
+    return snapshots.store(tx, shelf.customer_id, shelf.crm, [(key, raw, read_at, True) for key, raw, _ in ours])
+
+
+def _references(shelf: Shelf, contact: CrmContact) -> list[str]:
+    return sorted(record_id for source, record_id in contact.references if source == shelf.source)
+
+
+def _home(
+    tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, new_id: Callable[[], str]
+) -> tuple[str, bool]:
+    """The party of a CRM contact; all parties that it turns out to unite become one. True if anything moved."""
+    references = _references(shelf, contact)
+    by_record = parties.party_of(tx, shelf.customer_id, shelf.audience, references)
+    known = parties.party_of(tx, shelf.customer_id, shelf.crm, [contact.record_id])
+    homes = sorted({*known.values(), *by_record.values()}) or [new_id()]
+    party = unite(tx, shelf.customer_id, homes, now)
+    strangers = [record_id for record_id in references if record_id not in by_record]
+    survivor = contact.merged_into or contact.record_id
+    moved = len(homes) > 1 or bool(strangers) or party.crm_id != survivor
+    if moved or party.reread:
+        people = (*party.people, *(Person(record_id=record_id) for record_id in strangers))
+        away = contact.merged_into is not None
+        save(tx, shelf.customer_id, [replace(party, people=people, crm_id=survivor, reread=away)])
+    if moved:
+        _name(tx, shelf, party.party_id, contact, strangers, now)
+    return party.party_id, moved
+
+
+def _name(
+    tx: Connection, shelf: Shelf, party_id: str, contact: CrmContact, strangers: Sequence[str], now: Instant
+) -> None:
+    for record_id in strangers:
+        parties.set_alias(
+            tx, shelf.customer_id, shelf.audience, record_id, party_id, now, standing="pending", reason="new"
+        )
+    for record_id in {contact.record_id: None, contact.merged_into or contact.record_id: None}:
+        parties.set_alias(tx, shelf.customer_id, shelf.crm, record_id, party_id, now)
+
+
+def unite(tx: Connection, customer_id: str, party_ids: Sequence[str], now: Instant) -> Party:
+    """Make one party of these; the first survives. Its base of tags goes: after a merge there is no removal."""
+    found = load(tx, customer_id, party_ids)
+    party = found.get(party_ids[0], Party(party_id=party_ids[0]))
+    for gone in party_ids[1:]:
+        other = found[gone]
+        crm_id = party.crm_id or other.crm_id
+        party = replace(party, people=(*party.people, *other.people), crm_id=crm_id, tags=None)
+        parties.merge(tx, customer_id, gone, party.party_id)
+        journal.append(tx, customer_id, [(now, party.party_id, "merged", {"from": gone})])
+    if len(party_ids) > 1:
+        save(tx, customer_id, [party])
+    return party
+
+
+def audience_of(tx: Connection, shelf: Shelf, found: Iterable[Party]) -> dict[str, snapshots.Reading]:
+    """The stored readings of everybody in these parties."""
+    wanted = [person.record_id for party in found for person in party.people]
+    return snapshots.get(tx, shelf.customer_id, shelf.audience, wanted)
+
+
+def crm_of(tx: Connection, shelf: Shelf, found: Iterable[Party]) -> dict[str, snapshots.Reading]:
+    """The stored readings of these parties' CRM contacts."""
+    wanted = [party.crm_id for party in found if party.crm_id]
+    return snapshots.get(tx, shelf.customer_id, shelf.crm, wanted)
+
+
+def side_platform(shelf: Shelf, side: Side) -> str:
+    """The platform that plays a side."""
+    return shelf.crm if side is Side.crm else shelf.audience

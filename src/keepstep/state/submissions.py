@@ -1,0 +1,60 @@
+"""People sent to the CRM to be created and not seen there yet. While one is not resolved, nothing else creates that
+person."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, select, update
+
+from keepstep.database import portions, upsert
+from keepstep.model.instant import Instant
+from keepstep.schema.tables import submission
+
+
+def open_one(
+    tx: Connection,
+    customer_id: str,
+    record_id: str,
+    party_id: str,
+    payload: Mapping[str, Any],
+    address: str | None,
+    now: Instant,
+) -> bool:
+    """Write down that this person is being created; False if that is under way already, and then nobody may create."""
+    known = of_records(tx, customer_id, [record_id]).get(record_id)
+    if known is not None and known["state"] != "resolved":
+        return False
+    values = {"party_id": party_id, "payload": dict(payload), "address": address, "state": "waiting", "since": now}
+    key = {"customer_id": customer_id, "record_id": record_id}
+    upsert(tx, submission, [key | values], lambda new: {name: new[name] for name in values})
+    return True
+
+
+def set_state(tx: Connection, customer_id: str, record_id: str, state: str) -> None:
+    """waiting, unknown, resolved or review."""
+    tx.execute(update(submission).where(*_is(customer_id, record_id)).values(state=state))
+
+
+def withdraw(tx: Connection, customer_id: str, record_id: str) -> None:
+    """It was never sent after all."""
+    tx.execute(delete(submission).where(*_is(customer_id, record_id)))
+
+
+def of_records(tx: Connection, customer_id: str, record_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Audience record id to its submission, resolved ones included."""
+    found: dict[str, dict[str, Any]] = {}
+    for some in portions(record_ids):
+        mine = select(submission).where(submission.c.customer_id == customer_id, submission.c.record_id.in_(some))
+        found.update((row["record_id"], dict(row)) for row in tx.execute(mine).mappings())
+    return found
+
+
+def unresolved(tx: Connection, customer_id: str) -> list[dict[str, Any]]:
+    """Every one that waits, oldest first."""
+    mine = select(submission).where(submission.c.customer_id == customer_id, submission.c.state != "resolved")
+    rows = tx.execute(mine.order_by(submission.c.since, submission.c.record_id)).mappings()
+    return [dict(row) for row in rows]
+
+
+def _is(customer_id: str, record_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return (submission.c.customer_id == customer_id, submission.c.record_id == record_id)

@@ -1,0 +1,240 @@
+"""The vendor calls of a turn, and T3: their outcomes, what is now seen, the journal.
+
+An intent is committed before each call. Recording an outcome is tried harder than the call was: what is not recorded stays
+`sent`, becomes unknown, and is looked at before anything is repeated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from keepstep import queue
+from keepstep.desk import CALL_TIMEOUT, LEASE, Desk
+from keepstep.model.change import Accepted, Call, Dead, Done, Lane, Nothing, Outcome, Retry, Step, Unknown
+from keepstep.model.contact import Side
+from keepstep.model.errors import Blocked, Permanent, Transient, Unanswered
+from keepstep.model.instant import Instant
+from keepstep.model.party import Party
+from keepstep.model.settle import refused, settle, submitted, withdrawn
+from keepstep.queue import Job, Slot, State, StepRow
+from keepstep.state import customers, dead_letters, journal, marks, readings, submissions
+from keepstep.submit.decided import CREATING, as_step
+
+TURN = 5.0
+TRIES = 5
+HOURLY = 3600.0
+REVIEW = 72 * 3600.0
+LOOK_AFTER = {Side.audience: 120.0, Side.crm: 30.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a job came to: one outcome a step. `blocked`: the connection's owner must act, and why."""
+
+    job: Job
+    outcomes: tuple[Outcome, ...]
+    blocked: str | None = None
+
+
+async def make(desk: Desk, slot: Slot, jobs: Sequence[Job]) -> Slot:
+    """Make the calls for at most one turn's time; what was not called becomes steps again."""
+    began = desk.clock.now()
+    for number, job in enumerate(jobs):
+        if desk.clock.now() - began > TURN:
+            await desk.db.run(queue.give_back, slot, [rest.id for rest in jobs[number:]])
+            return slot
+        slot = await desk.db.run(_send, slot, job.id, desk.clock.now())
+        result = await _call(desk, job)
+        await desk.db.run(record, desk, slot, result, desk.clock.now())
+        if result.blocked:
+            await desk.db.run(queue.give_back, slot, [rest.id for rest in jobs[number + 1 :]])
+            return slot
+    return slot
+
+
+async def look(desk: Desk, slot: Slot, job: Job) -> None:
+    """Look what became of a call that was accepted or never answered."""
+    result = await _call(desk, job, looking=True)
+    await desk.db.run(record, desk, slot, result, desk.clock.now())
+
+
+def _send(tx: Connection, slot: Slot, job_id: str, now: Instant) -> Slot:
+    """No call without enough lease left for it to end in."""
+    if slot.lease_until - now < 2 * CALL_TIMEOUT:
+        slot = queue.renew(tx, slot, now, LEASE)
+    queue.send(tx, slot, job_id, now)
+    return slot
+
+
+async def _call(desk: Desk, job: Job, looking: bool = False) -> Result:
+    """Every way a call can end, as outcomes. What nobody foresaw is unknown, never done."""
+    side = desk.crm if job.side == Side.crm else desk.audience
+    call = _as_call(job)
+    try:
+        outcomes = tuple(await (side.look(call) if looking else side.write(call)))
+    except Blocked as problem:
+        return _all(job, Retry(HOURLY, problem.reason), problem.reason)
+    except Unanswered as problem:
+        return _all(job, Unknown(problem.retry_after or LOOK_AFTER[Side(job.side)], str(problem)))
+    except Transient as problem:
+        return _all(job, _still(job, problem.retry_after, str(problem), looking))
+    except Permanent as problem:
+        return _all(job, Unknown(HOURLY, str(problem)) if looking else Dead(problem.detail, problem.status))
+    except Exception as failure:
+        return _all(job, Unknown(HOURLY, type(failure).__name__))
+    if len(outcomes) != len(job.steps):
+        return _all(job, Unknown(LOOK_AFTER[Side(job.side)], "outcomes do not match the steps"))
+    return Result(job, outcomes)
+
+
+def _still(job: Job, retry_after: float | None, why: str, looking: bool) -> Outcome:
+    """A look that failed leaves the call's fate as it was; a write that was refused for now did not happen."""
+    tries = max((step.tries for step in job.steps), default=0)
+    after = retry_after if retry_after is not None else min(60.0, 2.0**tries)
+    return Unknown(max(after, 5.0), why) if looking else Retry(after, why)
+
+
+def _all(job: Job, outcome: Outcome, blocked: str | None = None) -> Result:
+    return Result(job, tuple(outcome for _ in job.steps), blocked)
+
+
+def _as_call(job: Job) -> Call:
+    steps = tuple(as_step(row) for row in job.steps)
+    return Call(
+        id=job.id, side=Side(job.side), kind=job.kind, steps=steps, vendor_id=job.vendor_id, sent_at=job.sent_at
+    )
+
+
+# --- T3 --------------------------------------------------------------------------------------------------------------
+
+
+def record(tx: Connection, desk: Desk, slot: Slot, result: Result, now: Instant) -> None:
+    """Outcomes, seen and journal of one job, and a mark to look at its parties again."""
+    queue.guard(tx, slot)
+    found = readings.load(tx, desk.customer_id, sorted({row.party_id for row in result.job.steps}))
+    tally = _Tally(tx, desk, now, found)
+    for row, outcome in zip(result.job.steps, result.outcomes, strict=True):
+        tally.take(row, outcome)
+    readings.save(tx, desk.customer_id, tally.parties.values())
+    tally.settle(slot, result.job)
+    journal.append(tx, desk.customer_id, tally.lines)
+    queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in sorted(found)], now)
+    if result.blocked:
+        platform = desk.route.crm if result.job.side == Side.crm else desk.route.audience
+        customers.block(tx, desk.customer_id, platform, result.blocked)
+        queue.hold_steps(tx, slot, "blocked", side=result.job.side)
+
+
+class _Tally:
+    """The steps of one job, sorted by how they ended."""
+
+    def __init__(self, tx: Connection, desk: Desk, now: Instant, parties: dict[str, Party]) -> None:
+        self.tx, self.desk, self.now, self.parties = tx, desk, now, parties
+        self.done: list[int] = []
+        self.again: dict[int, Instant] = {}
+        self.dead: list[int] = []
+        self.look_at: list[Instant] = []
+        self.unknown = False
+        self.vendor_id: str | None = None
+        self.lines: list[tuple[Instant, str | None, str, dict[str, Any]]] = []
+
+    def take(self, row: StepRow, outcome: Outcome) -> None:
+        step = as_step(row)
+        if isinstance(outcome, Retry) and row.kind in CREATING:
+            outcome = self._creation_again(row, outcome)
+        if isinstance(outcome, Retry) and self._is_enough(row, outcome):
+            outcome = Dead(f"gave up after {row.tries + 1} tries: {outcome.reason}")
+        self._line(row, outcome)
+        match outcome:
+            case Done(answer):
+                self._keep(settle(self._party(row), step, answer))
+                self.done.append(row.id)
+            case Nothing():
+                self._keep(settle(self._party(row), step, {}))
+                self.done.append(row.id)
+            case Accepted() if row.kind == "submit":
+                self._keep(submitted(self._party(row), step, "waiting", self.now))
+                self.done.append(row.id)
+            case Accepted(vendor_id, look_after):
+                self.vendor_id = vendor_id or self.vendor_id
+                self.look_at.append(self.now + look_after)
+            case Unknown(look_after):
+                self._unknown(row, step, look_after)
+            case Retry(after):
+                self.again[row.id] = self.now + self.desk.chance.uniform(after, after * 1.5)
+            case Dead():
+                self._bury(row, step, outcome)
+
+    def _creation_again(self, row: StepRow, outcome: Retry) -> Outcome:
+        """A creation that did not happen frees its person; the next decision makes it anew from what is so then."""
+        self._keep(withdrawn(self._party(row), as_step(row)))
+        submissions.withdraw(self.tx, self.desk.customer_id, row.member or "")
+        return outcome
+
+    def _is_enough(self, row: StepRow, outcome: Retry) -> bool:
+        """Consent never dies: after its fast retries it goes on hourly. What the vendor never answered is not counted."""
+        return row.tries + 1 >= TRIES and row.lane != Lane.consent and outcome.after < HOURLY
+
+    def _unknown(self, row: StepRow, step: Step, look_after: float) -> None:
+        if row.kind == "submit" and self._batch_ran_without(row):
+            self._creation_again(row, Retry(0.0))
+            self.again[row.id] = self.now
+            return
+        if row.kind in CREATING:
+            state = "review" if self.now - row.since > REVIEW else "unknown"
+            self._keep(submitted(self._party(row), step, state, self.now))
+            submissions.set_state(self.tx, self.desk.customer_id, row.member or "", state)
+        self.unknown = True
+        self.look_at.append(self.now + look_after)
+
+    def _batch_ran_without(self, row: StepRow) -> bool:
+        """A row of ours that was sent later has come out of the batch, and this one is not there: it never arrived."""
+        mark = marks.get(self.tx, self.desk.customer_id, self.desk.route.crm, "batch").mark
+        return mark is not None and mark > row.since
+
+    def _bury(self, row: StepRow, step: Step, outcome: Dead) -> None:
+        self._keep(refused(self._party(row), step))
+        if row.kind in CREATING:
+            submissions.withdraw(self.tx, self.desk.customer_id, row.member or "")
+        dead_letters.add(
+            self.tx,
+            self.desk.customer_id,
+            self.desk.chance.id(),
+            self.now,
+            side=row.side,
+            kind=row.kind,
+            reason=outcome.reason,
+            party_id=row.party_id,
+            payload=row.payload,
+            answer={"status": outcome.status},
+            tries=row.tries + 1,
+        )
+        self.dead.append(row.id)
+
+    def settle(self, slot: Slot, job: Job) -> None:
+        state: State = "unknown" if self.unknown else "accepted" if self.look_at else "done"
+        queue.settle(
+            self.tx,
+            slot,
+            job.id,
+            state,
+            self.now,
+            vendor_id=self.vendor_id,
+            look_at=min(self.look_at, default=None),
+            done=self.done,
+            again=self.again,
+            dead=self.dead,
+        )
+
+    def _party(self, row: StepRow) -> Party:
+        return self.parties[row.party_id]
+
+    def _keep(self, party: Party) -> None:
+        self.parties[party.party_id] = party
+
+    def _line(self, row: StepRow, outcome: Outcome) -> None:
+        why = getattr(outcome, "reason", "")
+        ended = {"step": row.kind, "side": row.side, "record": row.member, "outcome": type(outcome).__name__.lower()}
+        self.lines.append((self.now, row.party_id, "outcome", ended | ({"why": why} if why else {})))

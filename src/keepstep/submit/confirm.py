@@ -1,0 +1,101 @@
+"""Confirmation of what waits in the CRM's nightly batch: the webhook first, these chores as the net.
+
+An opt-out for somebody who waits is an obligation: from the organization's midnight on, one modified-since query every five
+minutes, hourly after 72 h, daily after 14 days, until paid (design section 4, consent). What the batch does not bring out in
+a day is asked for by its reference (Virtuous facts 16.7).
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from keepstep import queue
+from keepstep.desk import Chore, Desk
+from keepstep.model.change import Lane
+from keepstep.model.contact import Consent
+from keepstep.model.instant import Instant
+from keepstep.queue import Slot
+from keepstep.state import journal, marks, readings, snapshots, submissions
+from keepstep.submit.load import shelf_of
+
+HOUR, DAY = 3600.0, 86_400.0
+AFTER_BATCH = (300.0, 1800.0)
+STUCK_BATCH = 50
+
+
+def chores(desk: Desk) -> tuple[Chore, ...]:
+    """What the submitter wants done."""
+    platform = desk.route.crm
+    return (Chore(platform, "watch_batch", watch_batch), Chore(platform, "stuck", ask_for_stuck))
+
+
+async def watch_batch(desk: Desk, slot: Slot) -> None:
+    """Pull the CRM poll to now where somebody waits: after each batch, and every five minutes while an opt-out is owed."""
+    zone = ZoneInfo(await desk.crm.zone())
+    await desk.db.run(_watch, desk, slot, zone, desk.clock.now())
+
+
+def _watch(tx: Connection, desk: Desk, slot: Slot, zone: ZoneInfo, now: Instant) -> None:
+    queue.guard(tx, slot)
+    waiting = [row for row in submissions.unresolved(tx, desk.customer_id) if row["since"] < _midnight(zone, now)]
+    owed = [row["since"] for row in waiting if row["record_id"] in _opted_out(tx, desk, waiting)]
+    midnight = _midnight(zone, now)
+    next_midnight = _midnight(zone, midnight + 1.5 * DAY)
+    coming = [
+        at for at in (midnight + AFTER_BATCH[0], midnight + AFTER_BATCH[1], next_midnight + AFTER_BATCH[0]) if at > now
+    ]
+    due = min([*coming, now + _rhythm(desk, now - max(owed))] if owed else coming)
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, "watch_batch")
+    marks.put(tx, desk.customer_id, replace(mark, due=due, data={"owed": len(owed)}))
+    if waiting and (owed or now - midnight < AFTER_BATCH[1] + 60):
+        poll = marks.get(tx, desk.customer_id, desk.route.crm, "crm_changed")
+        if poll.due is None or poll.due > now:
+            marks.put(tx, desk.customer_id, replace(poll, due=now))
+
+
+def _rhythm(desk: Desk, age: float) -> float:
+    return desk.route.cadence.obligations if age < 3 * DAY else HOUR if age < 14 * DAY else DAY
+
+
+def _midnight(zone: ZoneInfo, now: Instant) -> Instant:
+    local = datetime.fromtimestamp(now, zone) - timedelta(0)
+    return local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _opted_out(tx: Connection, desk: Desk, waiting: list[dict[str, Any]]) -> set[str]:
+    ids = [row["record_id"] for row in waiting]
+    stored = snapshots.get(tx, desk.customer_id, desk.route.audience, ids)
+    contacts = [desk.audience.snapshot(raw, read_at) for raw, read_at, _ in stored.values()]
+    return {one.record_id for one in contacts if one.deleted or one.consent is Consent.opted_out}
+
+
+async def ask_for_stuck(desk: Desk, slot: Slot) -> None:
+    """Who waits for more than a day is asked for by reference; found means that the webhook and the poll were missed."""
+    now = desk.clock.now()
+    waiting = await desk.db.run(submissions.unresolved, desk.customer_id)
+    stuck = [row for row in waiting if now - row["since"] > DAY][:STUCK_BATCH]
+    found = {}
+    for row in stuck:
+        record = await desk.crm.by_reference(row["record_id"])
+        if record is not None:
+            found[row["record_id"]] = record
+    await desk.db.run(_recovered, desk, slot, stuck, found, now)
+
+
+def _recovered(
+    tx: Connection, desk: Desk, slot: Slot, stuck: list[dict[str, Any]], found: dict[str, Any], now: Instant
+) -> None:
+    queue.guard(tx, slot)
+    rows = [(record_id, raw, desk.crm.snapshot(raw, now)) for record_id, raw in found.values()]
+    news = readings.file_crm(tx, shelf_of(desk), rows, now, now, desk.chance.id)
+    queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in news], now)
+    lost = [row for row in stuck if row["record_id"] not in found and now - row["since"] > 3 * DAY]
+    for row in lost:
+        submissions.set_state(tx, desk.customer_id, row["record_id"], "review")
+    lines = [(now, row["party_id"], "stuck", {"record": row["record_id"]}) for row in lost]
+    journal.append(tx, desk.customer_id, lines)
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, "stuck")
+    marks.put(tx, desk.customer_id, replace(mark, due=now + HOUR))

@@ -1,0 +1,225 @@
+"""T2: what was decided becomes steps, jobs and what is now seen, in one fenced transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from keepstep import queue
+from keepstep.desk import Desk
+from keepstep.model.canonical import email, phone
+from keepstep.model.change import Lane, Step
+from keepstep.model.decide import Decision, Setting, decide
+from keepstep.model.instant import Instant
+from keepstep.model.party import Party
+from keepstep.model.settle import submitted
+from keepstep.queue import Job, Slot
+from keepstep.state import consent, dead_letters, journal, marks, parties, readings, submissions
+from keepstep.submit.load import Case, custody_rows
+
+BATCH_ROWS = 100
+LIST_JOB_CONTACTS = 500
+AGAIN_PARKED = 86_400.0
+AGAIN_WAITING = 900.0
+CREATING = ("submit", "create")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One case decided, or the reason why it could not be."""
+
+    case: Case
+    decision: Decision | None
+    failure: str | None = None
+
+
+def decide_all(cases: Sequence[Case], setting: Setting) -> list[Verdict]:
+    """Decide each party by itself: one that cannot be decided harms no other."""
+    return [_decide(case, setting) for case in cases if not case.postponed]
+
+
+def _decide(case: Case, setting: Setting) -> Verdict:
+    try:
+        return Verdict(case, decide(case.party, case.readings, setting))
+    except Exception as failure:  # whatever it is, it is this party's dead letter and nobody else's
+        return Verdict(case, None, type(failure).__name__)
+
+
+def store(
+    tx: Connection, desk: Desk, slot: Slot, cases: Sequence[Case], verdicts: Sequence[Verdict], now: Instant
+) -> None:
+    """Everything a batch of decisions changes."""
+    queue.guard(tx, slot)
+    decisions = [verdict.decision for verdict in verdicts if verdict.decision]
+    for verdict in verdicts:
+        if verdict.decision:
+            _store_one(tx, desk, verdict.case, verdict.decision, now)
+        else:
+            _bury(tx, desk, verdict, now)
+    busy = {case.party.party_id for case in cases if case.in_flight}
+    taken = {row["address"]: row["record_id"] for row in submissions.unresolved(tx, desk.customer_id)}
+    wanted = {one.party.party_id: _allowed(tx, desk, one, busy, taken) for one in decisions}
+    queue.replace_all_steps(tx, slot, wanted, now)
+    queue.forget(tx, slot, [case.entry for case in cases if case.again is None])
+    for case in cases:
+        if case.again is not None:
+            queue.defer(tx, slot, case.entry, now + case.again, now)
+    _again_later(tx, desk, decisions, now)
+
+
+def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: Instant) -> None:
+    party, shelf = decision.party, desk.route.audience
+    if party != case.party:
+        readings.save(tx, desk.customer_id, [party])
+    for person, before in zip(party.people, case.party.people, strict=True):
+        if (person.standing, person.reason) != (before.standing, before.reason):
+            parties.set_standing(tx, desk.customer_id, shelf, person.record_id, person.standing, now, person.reason)
+        if person.imported and person.opted_in is True and before.opted_in is None:
+            _learn(tx, desk)
+        if before.submission and not person.submission:
+            _resolve(tx, desk, person.record_id, before.submission.since)
+    parties.set_custody(tx, desk.customer_id, party.party_id, custody_rows(desk, party, case.readings.audience))
+    consent.append(tx, desk.customer_id, [_ledger(desk, party, *pair, now) for pair in decision.acts])
+    lines = [(now, party.party_id, note.kind, {"record": note.record_id, **note.data}) for note in decision.notes]
+    journal.append(tx, desk.customer_id, [*lines, *_standing_lines(case, party, now)])
+
+
+def _standing_lines(case: Case, party: Party, now: Instant) -> list[tuple[Instant, str, str, dict[str, Any]]]:
+    return [
+        (now, party.party_id, "standing", {"record": one.record_id, "standing": one.standing, "reason": one.reason})
+        for one, before in zip(party.people, case.party.people, strict=True)
+        if (one.standing, one.reason) != (before.standing, before.reason)
+    ]
+
+
+def _learn(tx: Connection, desk: Desk) -> None:
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, "imports")
+    marks.put(tx, desk.customer_id, replace(mark, data={"opt_in": True}))
+
+
+def _resolve(tx: Connection, desk: Desk, record_id: str, since: Instant) -> None:
+    """Confirmed. The batch is now known to have run rows that were sent at that time."""
+    submissions.set_state(tx, desk.customer_id, record_id, "resolved")
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, "batch")
+    marks.put(tx, desk.customer_id, replace(mark, mark=max(since, mark.mark or 0.0)))
+
+
+def _ledger(desk: Desk, party: Party, record_id: str, act: Any, now: Instant) -> dict[str, Any]:
+    platform = desk.route.crm if act.side == "crm" else desk.route.audience
+    evidence = {"id": act.id, "reason": act.reason} if act.reason else {"id": act.id}
+    return {
+        "party_id": party.party_id,
+        "platform": platform,
+        "record_id": record_id,
+        "kind": act.kind,
+        "direction": act.direction,
+        "after": act.after,
+        "before": act.before,
+        "at": act.at,
+        "source": act.source or act.side,
+        "evidence": evidence,
+        "seen_at": now,
+    }
+
+
+def _bury(tx: Connection, desk: Desk, verdict: Verdict, now: Instant) -> None:
+    party_id = verdict.case.party.party_id
+    reason = f"decision failed: {verdict.failure}"
+    dead_letters.add(
+        tx, desk.customer_id, desk.chance.id(), now, side="crm", kind="decide", reason=reason, party_id=party_id
+    )
+    journal.append(tx, desk.customer_id, [(now, party_id, "dead", {"reason": reason})])
+
+
+def _allowed(
+    tx: Connection, desk: Desk, decision: Decision, busy: set[str], taken: dict[str | None, str]
+) -> list[Step]:
+    """Steps that may be stored now: while a call of the party is under way only consent goes on, and a creation whose
+    address another creation holds waits."""
+    in_flight = decision.party.party_id in busy
+    steps = [step for step in decision.steps if not in_flight or step.lane is Lane.consent]
+    free = [step for step in steps if taken.setdefault(_claims(step), step.member or "") == step.member]
+    return [_without_known_phone(tx, desk, step) if step.kind in CREATING else step for step in free]
+
+
+def _claims(step: Step) -> str:
+    """What a step claims for its person alone: a creation its address, every other step nothing that anybody wants."""
+    return email(step.payload.get("email")) if step.kind in CREATING else f"{step.party_id} {step.side} {step.target}"
+
+
+def _without_known_phone(tx: Connection, desk: Desk, step: Step) -> Step:
+    """A phone that somebody else known to us has would let the import merge two people: it stays out of a creation."""
+    number = phone((step.payload.get("phone") or {}).get("raw"))
+    holders = parties.holders(tx, desk.customer_id, "phone", [number] if number else []).get(number, [])
+    if all(record_id == step.member for _, _, record_id in holders):
+        return step
+    return replace(step, payload={**step.payload, "phone": None})
+
+
+def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now: Instant) -> None:
+    """Who waits for an address, or is parked without being linked, is looked at again without anybody asking."""
+    items = []
+    for decision in decisions:
+        reasons = {one.reason for one in decision.party.people if one.standing == "parked" and not one.individual}
+        if "address_held" in reasons:
+            items.append((decision.party.party_id, Lane.changes, now + AGAIN_WAITING))
+        elif reasons:
+            items.append((decision.party.party_id, Lane.sweep, now + AGAIN_PARKED))
+    queue.put(tx, desk.customer_id, items, now)
+
+
+# --- forming jobs ----------------------------------------------------------------------------------------------------
+
+
+def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
+    """Let go what the freshness gate held, form jobs with their intents, and open the creations among them."""
+    queue.guard(tx, slot)
+    if gate_is_fresh(tx, desk, now):
+        queue.let_go(tx, desk.customer_id, "gate", now)
+    jobs = queue.form(tx, slot, now, _group_size, desk.chance.id)
+    for job in jobs:
+        if job.kind in CREATING:
+            _open(tx, desk, job, now)
+    return jobs
+
+
+def _group_size(_side: str, kind: str) -> int:
+    return {"submit": BATCH_ROWS, "join": LIST_JOB_CONTACTS, "leave": LIST_JOB_CONTACTS}.get(kind, 1)
+
+
+def _open(tx: Connection, desk: Desk, job: Job, now: Instant) -> None:
+    found = readings.load(tx, desk.customer_id, sorted({step.party_id for step in job.steps}))
+    for row in job.steps:
+        address = email(row.payload.get("email"))
+        submissions.open_one(tx, desk.customer_id, row.member or "", row.party_id, row.payload, address, now)
+        found[row.party_id] = submitted(found[row.party_id], as_step(row), "intended", now)
+    readings.save(tx, desk.customer_id, found.values())
+
+
+def as_step(row: Any) -> Step:
+    """A stored step as the model knows it."""
+    return Step(
+        party_id=row.party_id,
+        side=row.side,
+        kind=row.kind,
+        target=row.target,
+        lane=Lane(row.lane),
+        group=row.group,
+        payload=row.payload,
+        member=row.member,
+        hold=row.hold,
+    )
+
+
+def gate_is_fresh(tx: Connection, desk: Desk, now: Instant) -> bool:
+    """Were opt-outs and labels read within the gate's window, and is no opt-out waiting to be decided?"""
+    window = desk.route.policy.gate
+    read = [marks.get(tx, desk.customer_id, desk.route.audience, name) for name in ("opted_out", "lists")]
+    fresh = all(now - ((mark.data or {}).get("finished") or 0.0) <= window for mark in read)
+    waiting = queue.backlog(tx, desk.customer_id)
+    if not fresh and waiting["steps"].get("gate"):
+        for mark in read:
+            if mark.due is None or mark.due > now:
+                marks.put(tx, desk.customer_id, replace(mark, due=now))
+    return fresh and int(Lane.consent) not in waiting["entries"]

@@ -1,0 +1,261 @@
+"""A party with both sides as they are now. Stored readings are enough, except where a write of ours made them old."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from keepstep import queue
+from keepstep.desk import Desk
+from keepstep.model.canonical import email, phone
+from keepstep.model.contact import AudienceContact, CrmContact
+from keepstep.model.decide import Setting, needs_look_up
+from keepstep.model.instant import Instant
+from keepstep.model.party import Label, Party, Person, Readings, audience_fields
+from keepstep.queue import Entry, Slot
+from keepstep.state import labels, marks, parties, readings, submissions
+from keepstep.state.readings import Shelf
+
+REREADS = 50
+LOOK_UPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One entry with its party and what both sides say.
+
+    `postponed`: it cannot be decided now, and why; somebody else marks it again, or else it is due again in `again` seconds.
+    """
+
+    entry: Entry
+    party: Party
+    readings: Readings = field(default_factory=Readings)
+    in_flight: bool = False
+    postponed: str | None = None
+    again: float | None = None
+
+
+def shelf_of(desk: Desk) -> Shelf:
+    """Where this customer's readings are filed."""
+    route = desk.route
+    return Shelf(route.customer_id, route.audience, route.crm, route.policy.reference_source)
+
+
+async def cases(desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
+    """Everything the decisions need: load, read again what is old, look up who is new."""
+    loaded = await desk.db.run(load, desk, entries)
+    loaded = await _read_again(desk, slot, loaded)
+    return await _look_up(desk, slot, loaded)
+
+
+def load(tx: Connection, desk: Desk, entries: Sequence[Entry]) -> list[Case]:
+    """The parties of these entries with their stored readings. A party whose call has an unknown fate waits for the look."""
+    found = readings.load(tx, desk.customer_id, [entry.party_id for entry in entries])
+    here = readings.audience_of(tx, shelf_of(desk), found.values())
+    there = readings.crm_of(tx, shelf_of(desk), found.values())
+    flying = _flying(tx, desk.customer_id, list(found))
+    return [
+        Case(
+            entry,
+            found[entry.party_id],
+            _stored(desk, found[entry.party_id], here, there),
+            in_flight=entry.party_id in flying,
+            postponed="unknown_call" if flying.get(entry.party_id) else None,
+        )
+        for entry in entries
+        if entry.party_id in found
+    ]
+
+
+def _flying(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[str, bool]:
+    """Parties with a call under way; True where its fate is unknown."""
+    states = queue.job_states(tx, customer_id)
+    flying: dict[str, bool] = {}
+    for step in queue.steps_of(tx, customer_id, party_ids):
+        if step.job_id is not None:
+            flying[step.party_id] = flying.get(step.party_id, False) or states.get(step.job_id) != "accepted"
+    return flying
+
+
+def _stored(desk: Desk, party: Party, here: Mapping[str, Any], there: Mapping[str, Any]) -> Readings:
+    audience = {
+        person.record_id: desk.audience.snapshot(here[person.record_id][0], here[person.record_id][1])
+        for person in party.people
+        if person.record_id in here
+    }
+    raw = there.get(party.crm_id or "")
+    return Readings(crm=desk.crm.snapshot(raw[0], raw[1]) if raw else None, audience=audience)
+
+
+async def _read_again(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]:
+    """Read what a write of ours, a merge or a link made old: CRM contacts in one call, audience contacts one by one."""
+    waiting = [case for case in loaded if not case.postponed]
+    crm_ids = sorted({case.party.crm_id for case in waiting if case.party.crm_id and _crm_is_old(case)})
+    people = [person.record_id for case in waiting for person in case.party.people if person.reread][:REREADS]
+    if not crm_ids and not people:
+        return list(loaded)
+    now = desk.clock.now()
+    crm = await desk.crm.read_many(crm_ids) if crm_ids else ()
+    audience = [(record_id, raw) for record_id in people if (raw := await desk.audience.read(record_id)) is not None]
+    await desk.db.run(_file, desk, slot, crm, audience, people, now)
+    return [_fresh(case) for case in await desk.db.run(load, desk, [case.entry for case in loaded])]
+
+
+def _fresh(case: Case) -> Case:
+    """A reading that could not be had is waited for, never done without."""
+    if case.postponed:
+        return case
+    if case.party.crm_id and _crm_is_old(case):
+        return replace(case, postponed="crm_contact_missing", again=900.0)
+    late = any(person.reread for person in case.party.people)
+    return replace(case, postponed="later", again=0.0) if late else case
+
+
+def _crm_is_old(case: Case) -> bool:
+    return case.party.reread or case.readings.crm is None
+
+
+def _file(
+    tx: Connection,
+    desk: Desk,
+    slot: Slot,
+    crm: Sequence[Any],
+    audience: Sequence[Any],
+    people: Sequence[str],
+    now: Instant,
+) -> None:
+    queue.guard(tx, slot)
+    shelf = shelf_of(desk)
+    rows = [(record_id, raw, desk.crm.snapshot(raw, now)) for record_id, raw in crm]
+    readings.file_crm(tx, shelf, rows, now, now, desk.chance.id)
+    readings.file_audience(tx, shelf, audience, now, now, desk.chance.id)
+    homes = parties.party_of(tx, desk.customer_id, shelf.audience, people)
+    fresh = readings.load(tx, desk.customer_id, sorted(set(homes.values())))
+    readings.save(tx, desk.customer_id, [_read(party, people) for party in fresh.values()])
+
+
+def _read(party: Party, people: Iterable[str]) -> Party:
+    read = tuple(replace(one, reread=False) if one.record_id in people else one for one in party.people)
+    return replace(party, people=read)
+
+
+# --- people whom nobody has linked yet -------------------------------------------------------------------------------
+
+
+async def _look_up(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]:
+    """Ask the CRM for everybody new, by address, in one call. Not before the first sweep of the CRM side was whole:
+    until then somebody who is there already could look new."""
+    asking = [(case, person) for case in loaded for person in _strangers(desk, case)]
+    if not asking:
+        return list(loaded)
+    if not await desk.db.run(_swept, desk):
+        return _wait(loaded, [case for case, _ in asking], "first_sweep", 5.0)
+    loaded = _wait(loaded, [case for case, _ in asking[LOOK_UPS:]], "later", 0.0)
+    asking = asking[:LOOK_UPS]
+    addresses = sorted({_address(case, person) for case, person in asking})
+    now = desk.clock.now()
+    raws = await desk.crm.find(addresses)
+    found = [(record_id, raw, desk.crm.snapshot(raw, now)) for record_id, raw in raws]
+    moved = await desk.db.run(_adopt, desk, slot, found, now)
+    held = await desk.db.run(_held, desk, [contact for _, _, contact in found], addresses)
+    contacts = [contact for _, _, contact in found]
+    asked = {(case.party.party_id, person.record_id) for case, person in asking}
+    ready = [_with_candidates(desk, case, contacts, held, asked) for case in loaded]
+    return [_postponed(case, moved) for case in ready]
+
+
+def _wait(loaded: Sequence[Case], these: Sequence[Case], why: str, again: float) -> list[Case]:
+    waiting = {case.party.party_id for case in these}
+    return [replace(case, postponed=why, again=again) if case.party.party_id in waiting else case for case in loaded]
+
+
+def _strangers(desk: Desk, case: Case) -> list[Person]:
+    if case.postponed:
+        return []
+    here = case.readings.audience
+    return [one for one in case.party.people if needs_look_up(one, here.get(one.record_id), desk.route.policy)]
+
+
+def _address(case: Case, person: Person) -> str:
+    return case.readings.audience[person.record_id].email or ""
+
+
+def _swept(tx: Connection, desk: Desk) -> bool:
+    return marks.get(tx, desk.customer_id, desk.route.crm, "crm_sweep").mark is not None
+
+
+def _adopt(tx: Connection, desk: Desk, slot: Slot, found: Sequence[Any], now: Instant) -> list[str]:
+    """A contact that carries our reference becomes the party's at once; such parties are decided in the next turn."""
+    queue.guard(tx, slot)
+    news = readings.file_crm(tx, shelf_of(desk), found, now, now, desk.chance.id)
+    queue.put(tx, desk.customer_id, [(party_id, 1, now) for party_id in news], now)
+    return news
+
+
+def _held(tx: Connection, desk: Desk, found: Sequence[CrmContact], addresses: Sequence[str]) -> dict[str, str]:
+    """Who holds what already: individuals of these contacts that are linked, addresses under submission."""
+    homes = parties.party_of(tx, desk.customer_id, desk.route.crm, [contact.record_id for contact in found])
+    linked = readings.load(tx, desk.customer_id, sorted(set(homes.values()))).values()
+    held = {one.individual: one.record_id for party in linked for one in party.people if one.individual}
+    wanted = {email(address) for address in addresses}
+    for row in submissions.unresolved(tx, desk.customer_id):
+        if row["address"] in wanted:
+            held[f"submission:{row['address']}"] = row["record_id"]
+    return held
+
+
+def _with_candidates(
+    desk: Desk, case: Case, found: Sequence[CrmContact], held: Mapping[str, str], asked: set[tuple[str, str]]
+) -> Case:
+    mine = {}
+    taken = dict(held)
+    for person in _strangers(desk, case):
+        if (case.party.party_id, person.record_id) not in asked:
+            continue
+        address = email(_address(case, person))
+        mine[person.record_id] = tuple(one for one in found if _reachable(one, address))
+        if f"submission:{address}" in held:
+            taken["submission"] = held[f"submission:{address}"]
+    return replace(case, readings=replace(case.readings, candidates=mine, held=taken))
+
+
+def _reachable(contact: CrmContact, address: str) -> bool:
+    methods = [method for one in contact.individuals for method in one.methods if method.kind == "email"]
+    return any(email(method.value) == address for method in methods)
+
+
+def _postponed(case: Case, moved: Sequence[str] = ()) -> Case:
+    return replace(case, postponed="adopted") if case.party.party_id in moved else case
+
+
+# --- what every decision shares --------------------------------------------------------------------------------------
+
+
+def setting(tx: Connection, desk: Desk, now: Instant) -> Setting:
+    """The route's policy and labels, and what was learned of this organization's imports."""
+    known = tuple(
+        Label(
+            list_id=one.list_id,
+            list_name=one.list_name,
+            tag_name=one.tag_name or "",
+            tag_id=one.tag_id,
+            paused=one.reason if one.state != "live" else None,
+        )
+        for one in labels.every(tx, desk.customer_id)
+    )
+    learned = marks.get(tx, desk.customer_id, desk.route.crm, "imports").data or {}
+    return Setting(policy=desk.route.policy, labels=known, now=now, imports_opt_in=bool(learned.get("opt_in")))
+
+
+def custody_rows(desk: Desk, party: Party, here: Mapping[str, AudienceContact]) -> list[tuple[str, str, str, str]]:
+    """Which addresses and phones a party holds on the audience side, canonical."""
+    rows = []
+    for person in party.people:
+        contact = here.get(person.record_id)
+        fields = audience_fields(contact) if contact else {}
+        if fields.get("email"):
+            rows.append(("email", email(fields["email"]), desk.route.audience, person.record_id))
+        if fields.get("phone"):
+            rows.append(("phone", phone(fields["phone"]), desk.route.audience, person.record_id))
+    return rows

@@ -1,0 +1,110 @@
+"""One turn: a bounded piece of one customer's work under its slot, as a list of named steps.
+
+Three kinds of commits and no await inside any: T1 takes work, T2 stores decisions and intents, T3 records outcomes. Polls and
+re-reads commit on their own before T2, under the same fence.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from keepstep import queue
+from keepstep.desk import Chore, Desk
+from keepstep.model.errors import Blocked, Problem, Transient
+from keepstep.queue import Entry, Fenced, Slot
+from keepstep.state import customers, journal, marks
+from keepstep.submit import calls, decided, load
+
+BLOCKED_PAUSE = 3600.0
+Step = Callable[[Desk, Slot], Awaitable[object]]
+
+
+async def turn(desk: Desk, slot: Slot, parse: Step, chores: Sequence[Chore]) -> None:
+    """Look at open calls, read deliveries, do one due chore, decide what is marked, write what is decided."""
+    try:
+        for job in await desk.db.run(queue.unresolved, slot, desk.clock.now()):
+            await calls.look(desk, slot, job)
+        await _guarded(desk, slot, desk.route.crm, lambda: parse(desk, slot))
+        await _chore(desk, slot, chores)
+        await _guarded(desk, slot, desk.route.crm, lambda: decide(desk, slot))
+        jobs = await desk.db.run(decided.form, desk, slot, desk.clock.now())
+        slot = await calls.make(desk, slot, jobs)
+    except Fenced:
+        return
+    await desk.db.run(queue.release, slot, desk.clock.now())
+
+
+async def decide(desk: Desk, slot: Slot) -> None:
+    """Everything that is marked: load, decide, store."""
+    entries: list[Entry] = await desk.db.run(queue.take, slot, desk.clock.now())
+    if not entries:
+        return
+    cases = await load.cases(desk, slot, entries)
+    setting = await desk.db.run(load.setting, desk, desk.clock.now())
+    verdicts = decided.decide_all(cases, setting)
+    await desk.db.run(decided.store, desk, slot, cases, verdicts, desk.clock.now())
+
+
+async def _chore(desk: Desk, slot: Slot, chores: Sequence[Chore]) -> None:
+    """One piece of the chore that has been due longest; chores of a blocked connection wait."""
+    due = await desk.db.run(_due, desk, slot, chores)
+    if due is None:
+        return
+    await _guarded(desk, slot, due.platform, lambda: due.run(desk, slot), due.name)
+
+
+def _due(tx: Connection, desk: Desk, slot: Slot, chores: Sequence[Chore]) -> Chore | None:
+    """The most urgent chore that is due; `chores` is in order of urgency. Those of a blocked connection are put off."""
+    queue.guard(tx, slot)
+    now = desk.clock.now()
+    blocked = {one.platform for one in customers.connections(tx, desk.customer_id) if one.health == "blocked"}
+    waiting = {(mark.platform, mark.name): mark for mark in marks.due_chores(tx, desk.customer_id, now)}
+    due = [chore for chore in chores if (chore.platform, chore.name) in waiting]
+    for chore in due:
+        if chore.platform in blocked:
+            marks.put(tx, desk.customer_id, replace(waiting[chore.platform, chore.name], due=now + BLOCKED_PAUSE))
+    return next((chore for chore in due if chore.platform not in blocked), None)
+
+
+async def _guarded(
+    desk: Desk, slot: Slot, platform: str, work: Callable[[], Awaitable[object]], chore: str | None = None
+) -> None:
+    """A read that fails harms nothing: it is tried again later, and a blocked connection is marked for its owner."""
+    try:
+        await work()
+    except Fenced:
+        raise
+    except Blocked as problem:
+        await desk.db.run(_block, desk, slot, platform, problem.reason, chore)
+    except Problem as problem:
+        after = problem.retry_after if isinstance(problem, Transient) else None
+        await desk.db.run(_later, desk, slot, platform, chore, after, str(problem))
+
+
+def _block(tx: Connection, desk: Desk, slot: Slot, platform: str, reason: str, chore: str | None) -> None:
+    queue.guard(tx, slot)
+    customers.block(tx, desk.customer_id, platform, reason)
+    _later(tx, desk, slot, platform, chore, BLOCKED_PAUSE, reason)
+
+
+def _later(
+    tx: Connection, desk: Desk, slot: Slot, platform: str, chore: str | None, after: float | None, why: str
+) -> None:
+    """Again after what the vendor said, else after a pause that doubles to a minute."""
+    queue.guard(tx, slot)
+    now, name = desk.clock.now(), chore or "reading"
+    mark = marks.get(tx, desk.customer_id, platform, name)
+    data = dict(mark.data or {})
+    tries = int(data.get("tries") or 0)
+    pause = after if after is not None else min(60.0, 2.0**tries)
+    due = now + desk.chance.uniform(pause, pause * 1.5)
+    journal.append(
+        tx, desk.customer_id, [(now, None, "read_failed", {"platform": platform, "chore": name, "why": why})]
+    )
+    if chore:
+        changed = marks.Mark(platform, name, mark.mark, mark.cursor, due, data | {"tries": tries + 1})
+        marks.put(tx, desk.customer_id, changed)
+        return
+    for entry in queue.take(tx, slot, now):
+        queue.defer(tx, slot, entry, due, now)

@@ -1,0 +1,47 @@
+"""Permits: the right to make one call now, shared by every process that uses the same application key.
+
+A permit is a row, claimed in a transaction of its own; it returns one second after the answer, so that never more calls than
+there are permits arrive in any one second (design section 4, budgets; CC facts 3.1).
+"""
+
+from dataclasses import dataclass, field
+
+from keepstep.database import Database
+from keepstep.model.instant import Instant
+from keepstep.ports import Clock
+from keepstep.state import permits
+
+CALL_SECONDS = 31.0
+
+
+@dataclass(slots=True)
+class SharedPermits:
+    """`keepstep.ports.Permits` over the permit rows. A crash returns a permit after the call's timeout and a second."""
+
+    db: Database
+    clock: Clock
+    rows: int = 4
+    per_day: int = 10_000
+    _held: dict[tuple[str, int], Instant] = field(default_factory=dict)
+
+    async def take(self, key: str) -> int:
+        """Wait for a permit and claim it."""
+        while True:
+            now = self.clock.now()
+            permit, moment = await self.db.run(
+                permits.claim, key, now, CALL_SECONDS, rows=self.rows, limit=self.per_day
+            )
+            if permit is not None:
+                self._held[key, permit] = moment
+                return permit
+            await self.clock.sleep(max(moment - self.clock.now(), 0.01))
+
+    async def give_back(self, key: str, permit: int) -> None:
+        """The call was answered."""
+        held = self._held.pop((key, permit), None)
+        # A little more than the second: the vendor's clock ticks apart from ours.
+        await self.db.run(permits.give_back, key, permit, self.clock.now() + 1.05, held)
+
+    async def stop(self, key: str, until: Instant) -> None:
+        """No call of anybody before this moment."""
+        await self.db.run(permits.stop_until, key, until, rows=self.rows)

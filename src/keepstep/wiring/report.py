@@ -1,0 +1,157 @@
+"""What the command line shows: reads of the state, as JSON values with moments in RFC 3339. Nothing here calls a vendor
+but `check`."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection as Tx
+
+from keepstep import queue
+from keepstep.model.change import Lane
+from keepstep.model.errors import Blocked, Problem, Refused
+from keepstep.model.instant import Instant, format_instant
+from keepstep.state import consent, customers, dead_letters, journal, marks, parties, permits, submissions
+from keepstep.state.parties import Alias
+
+if TYPE_CHECKING:
+    from keepstep.wiring.service import Service
+
+Row = dict[str, Any]
+STANDINGS = ("in_step", "pending", "parked", "left_out")
+
+
+async def status(service: "Service", customer_id: str | None) -> Row:
+    """Per customer: health, people by standing, what waits, the polls."""
+    now = service.clock.now()
+    chosen = [customer_id] if customer_id else [one.customer_id for one in await service.db.run(customers.every)]
+    rows = [await service.db.run(_status, service, one, now) for one in chosen]
+    return {"now": format_instant(now), "customers": rows}
+
+
+def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
+    _known(tx, customer_id)
+    route = service.settings.route(customer_id)
+    aliases = _people(tx, route.audience, customer_id)
+    backlog = queue.backlog(tx, customer_id)
+    waiting = submissions.unresolved(tx, customer_id)
+    reasons = Counter(f"{one.standing}: {one.reason}" for one in aliases if one.standing in ("parked", "left_out"))
+    key = service.settings.platforms[route.audience].application_key
+    return {
+        "customer": customer_id,
+        "connections": {one.platform: one.reason or one.health for one in customers.connections(tx, customer_id)},
+        "people": dict(Counter(one.standing for one in aliases)),
+        "reasons": dict(reasons),
+        "queue": {Lane(lane).name: count for lane, (count, _) in backlog["entries"].items()},
+        "oldest_seconds": max((now - oldest for _, oldest in backlog["entries"].values()), default=0.0),
+        "steps_held": {hold or "ready": count for hold, count in backlog["steps"].items()},
+        "waiting_for_batch": len(waiting),
+        "waiting_longest_seconds": max((now - row["since"] for row in waiting), default=0.0),
+        "dead_letters": dead_letters.count(tx, customer_id),
+        "calls_today": {route.audience: permits.used_today(tx, key, now)},
+        "polls": {f"{one.platform}.{one.name}": _poll(one) for one in marks.every(tx, customer_id)},
+    }
+
+
+def _poll(mark: marks.Mark) -> Row:
+    finished = (mark.data or {}).get("finished")
+    return {"last": _text(finished), "next": _text(mark.due), "mark": _text(mark.mark)}
+
+
+def _text(at: Instant | None) -> str | None:
+    return None if at is None else format_instant(at)
+
+
+def _known(tx: Tx, customer_id: str) -> customers.Customer:
+    known = customers.get(tx, customer_id)
+    if known is None:
+        raise Refused(404, f"no customer {customer_id}; `keepstep customer list` shows who there is")
+    return known
+
+
+def _people(tx: Tx, platform: str, customer_id: str) -> list[Alias]:
+    rows = [row for standing in STANDINGS for row in parties.standings(tx, customer_id, standing)]
+    return [row for row in rows if row.platform == platform]
+
+
+async def claims(service: "Service", customer_id: str | None) -> Sequence[Row]:
+    """One row a captured person: {customer, record_id, state, reason}."""
+    chosen = [customer_id] if customer_id else [one.customer_id for one in await service.db.run(customers.every)]
+    found: list[Row] = []
+    for one in chosen:
+        aliases = await service.db.run(_people, service.settings.route(one).audience, one)
+        found += [
+            {"customer": one, "record_id": row.record_id, "state": row.standing, "reason": row.reason or ""}
+            for row in aliases
+        ]
+    return found
+
+
+async def timeline(service: "Service", customer_id: str, record: str) -> Sequence[Row]:
+    """Everything that happened to one person and why: journal lines and consent acts, in order."""
+    return await service.db.run(_timeline, service, customer_id, record)
+
+
+def _timeline(tx: Tx, service: "Service", customer_id: str, record: str) -> list[Row]:
+    _known(tx, customer_id)
+    route = service.settings.route(customer_id)
+    party_id = _party(tx, customer_id, (route.audience, route.crm), record)
+    if party_id is None:
+        return []
+    lines = [
+        {"at": row["at"], "what": row["kind"], **(row["data"] or {})}
+        for row in journal.of_party(tx, customer_id, party_id)
+    ]
+    acts = [
+        {"at": act["seen_at"], "what": f"consent {act['direction']}", "record": act["record_id"], **_evidence(act)}
+        for act in consent.acts_of(tx, customer_id, [party_id])[party_id]
+    ]
+    ordered = sorted([*lines, *acts], key=lambda row: float(row["at"]))
+    return [{**row, "at": format_instant(row["at"])} for row in ordered]
+
+
+def _evidence(act: Mapping[str, Any]) -> Row:
+    moments = {name: _text(act[name]) for name in ("after", "before")}
+    return {"kind": act["kind"], "source": act["source"], "happened": _text(act["at"]), **moments}
+
+
+def _party(tx: Tx, customer_id: str, platforms: Sequence[str], record: str) -> str | None:
+    for platform in platforms:
+        found = parties.party_of(tx, customer_id, platform, [record])
+        if found:
+            return found[record]
+    holders = parties.holders(tx, customer_id, "email", [record.casefold()])
+    return next((row[0] for rows in holders.values() for row in rows), None)
+
+
+async def check(service: "Service") -> Sequence[Row]:
+    """Live checks of every customer's two accounts and of the tags that staff should make."""
+    rows: list[Row] = []
+    for one in await service.db.run(customers.every):
+        desk = await service.desk(one.customer_id)
+        for platform, account in ((desk.route.audience, desk.audience.account), (desk.route.crm, desk.crm.account)):
+            rows.append({"customer": one.customer_id, "platform": platform, "check": "account", **await _try(account)})
+        rows.append({"customer": one.customer_id, "platform": desk.route.crm, "check": "tags", **await _tags(desk)})
+    return rows
+
+
+async def _try(account: Any) -> Row:
+    try:
+        return {"state": "ok", "detail": f"account {await account()}", "next": ""}
+    except Blocked as problem:
+        return {"state": "person", "detail": str(problem), "next": "store new credentials: keepstep customer add"}
+    except Problem as problem:
+        return {"state": "failed", "detail": str(problem), "next": "try again in a minute"}
+
+
+async def _tags(desk: Any) -> Row:
+    """Tags have no endpoint to make them: staff must, by hand (Virtuous facts 11)."""
+    try:
+        names = {name for _, name in await desk.crm.tags()}
+        wanted = [f"{desk.route.policy.tag_prefix}{name}" for _, name in await desk.audience.lists()]
+    except Problem as problem:
+        return {"state": "failed", "detail": str(problem), "next": "see the account checks"}
+    missing = sorted(set(wanted) - names)
+    if not missing:
+        return {"state": "ok", "detail": f"{len(wanted)} tags are there", "next": ""}
+    return {"state": "person", "detail": f"{len(missing)} tags are missing", "next": "create: " + ", ".join(missing)}

@@ -1,0 +1,258 @@
+"""A running Keepstep: what every customer shares, and one desk for each."""
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection as Tx
+
+from keepstep import queue
+from keepstep.database import Database
+from keepstep.desk import Desk
+from keepstep.model.errors import Misconfigured, Refused
+from keepstep.model.instant import Instant
+from keepstep.ports import Chance, Clock, Connection, Connector, Grant, Http, Permits, Wake
+from keepstep.settings import Settings
+from keepstep.state import customers, marks
+from keepstep.state.vault import Secret, Vault
+from keepstep.tokens import KeyGrant, OAuthGrant, Pace, start_over
+from keepstep.wire.http import Breaker
+from keepstep.wire.permits import SharedPermits
+from keepstep.wiring import report
+from keepstep.wiring.standin import announce
+
+HOOK = "hook"
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """Everything that is built once a process. `advance` is set in virtual time only."""
+
+    settings: Settings
+    db: Database
+    clock: Clock
+    chance: Chance
+    http: Http
+    vault: Vault
+    connectors: Mapping[str, Connector]
+    advance: Callable[[Instant], Awaitable[Instant | None]] | None = None
+    joined: bool = False
+    woken: Wake = field(init=False)
+    _desks: dict[str, Desk] = field(default_factory=dict)
+    _permits: dict[str, Permits] = field(default_factory=dict)
+    _pace: dict[str, Pace] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.woken = self.clock.wake()
+
+    @property
+    def signatures(self) -> Mapping[str, Callable[[Mapping[str, str]], Sequence[str]]]:
+        """How each platform that sends webhooks signs them."""
+        return {name: one.signatures for name, one in self.connectors.items() if one.signatures}
+
+    async def desk(self, customer_id: str) -> Desk:
+        """The customer's desk; opened once."""
+        if customer_id not in self._desks:
+            self._desks[customer_id] = await self._opened(customer_id)
+        return self._desks[customer_id]
+
+    async def _opened(self, customer_id: str) -> Desk:
+        route = self.settings.route(customer_id)
+        audience, crm = self._connector(route.audience), self._connector(route.crm)
+        if audience.open_audience is None or crm.open_crm is None:
+            raise Misconfigured(
+                (f"customers.{customer_id}.route: {route.audience} to {route.crm} is no possible route",)
+            )
+        policy = route.policy
+        shared = {"reference_source": policy.reference_source}
+        token = await self.db.run(self.vault.get, customer_id, route.crm, "door_token")
+        secret = await self.db.run(self.vault.get, customer_id, route.crm, "webhook_secret")
+        return Desk(
+            route=route,
+            audience=audience.open_audience(self._connection(customer_id, route.audience, shared)),
+            crm=crm.open_crm(self._connection(customer_id, route.crm, shared)),
+            db=self.db,
+            clock=self.clock,
+            chance=self.chance,
+            hook_url=self.hook_url(route.crm, token),
+            hook_secret=secret,
+        )
+
+    def hook_url(self, platform: str, token: Secret | None) -> str | None:
+        """Where a customer's webhooks arrive; None where the service has no public address."""
+        public = self.settings.service.public_url
+        return f"{public.rstrip('/')}/hooks/{platform}/{token.reveal()}" if public and token else None
+
+    def parse(self, platform: str) -> Callable[[bytes], list[str]]:
+        """How a platform's deliveries name their records."""
+        return self._connector(platform).parse_delivery or (lambda _body: [])
+
+    def _connector(self, platform: str) -> Connector:
+        if platform not in self.connectors:
+            known = ", ".join(sorted(self.connectors))
+            raise Misconfigured((f"{platform}: no connector of that name; there are {known}",))
+        return self.connectors[platform]
+
+    def _connection(self, customer_id: str, platform: str, shared: Mapping[str, Any]) -> Connection:
+        known = self.settings.platforms[platform]
+        http = Breaker(self.http, self.clock)
+        key = known.application_key
+        extra = {"application_key": key, "calls_per_hour": known.per_hour, "signature_headers": known.signature_headers}
+        return Connection(
+            customer_id=customer_id,
+            base_url=known.base_url,
+            http=http,
+            grant=self._grant(customer_id, platform, http),
+            permits=self._permits_of(platform),
+            clock=self.clock,
+            chance=self.chance,
+            settings={**shared, **{name: value for name, value in extra.items() if value is not None}},
+        )
+
+    def _grant(self, customer_id: str, platform: str, http: Http) -> Grant:
+        known = self.settings.platforms[platform]
+        if known.auth_url is None:
+            return KeyGrant(
+                customer_id=customer_id, platform=platform, db=self.db, vault=self.vault, clock=self.clock
+            )
+        pace = self._pace.setdefault(known.application_key, Pace(self.clock))
+        return OAuthGrant(
+            customer_id=customer_id,
+            platform=platform,
+            auth_url=known.auth_url,
+            http=http,
+            db=self.db,
+            vault=self.vault,
+            clock=self.clock,
+            chance=self.chance,
+            pace=pace,
+        )
+
+    def _permits_of(self, platform: str) -> Permits | None:
+        """A budget that all customers of an application key share; None where the budget is the customer's own."""
+        known = self.settings.platforms[platform]
+        if known.per_second is None:
+            return None
+        if platform not in self._permits:
+            per_day = known.per_day or 10_000
+            self._permits[platform] = SharedPermits(self.db, self.clock, known.per_second, per_day)
+        return self._permits[platform]
+
+    # --- doors ---------------------------------------------------------------------------------------------------
+
+    async def sender(self, platform: str, token: str) -> tuple[str, tuple[bytes, ...]] | None:
+        """Customer id and webhook secrets behind a door token."""
+        return await self.db.run(self._sender, platform, token)
+
+    def _sender(self, tx: Tx, platform: str, token: str) -> tuple[str, tuple[bytes, ...]] | None:
+        for one in customers.every(tx):
+            known = self.vault.get(tx, one.customer_id, platform, "door_token")
+            if known is not None and known.reveal() == token:
+                fields = ("webhook_secret", "webhook_secret_previous")
+                found = (self.vault.get(tx, one.customer_id, platform, name) for name in fields)
+                return one.customer_id, tuple(secret.reveal().encode() for secret in found if secret)
+        return None
+
+    async def wake(self, customer_id: str) -> None:
+        """The customer has work: its slot is due, and the worker is woken."""
+        await self.db.run(queue.wake, customer_id, self.clock.now())
+        self.woken.set()
+
+    async def listening(self, port: int) -> None:
+        """The doors are open. In virtual time the control door is told where this process' clock is."""
+        if self.settings.service.clock:
+            await announce(self.http, self.settings, port)
+        self.joined = True
+
+    async def ready(self) -> bool:
+        """Can work be taken?"""
+        await self.db.run(customers.every)
+        return self.joined
+
+    # --- customers -----------------------------------------------------------------------------------------------
+
+    async def add_customer(self, customer_id: str, platform: str, secrets: Mapping[str, Secret]) -> dict[str, Any]:
+        """Store credentials; make the door token and webhook secret where missing; unblock the connection."""
+        await self.db.run(self._add, customer_id, platform, secrets, self.clock.now())
+        self._desks.pop(customer_id, None)
+        return {"customer": customer_id, "platform": platform, "stored": sorted(secrets)}
+
+    def _add(self, tx: Tx, customer_id: str, platform: str, secrets: Mapping[str, Secret], now: Instant) -> None:
+        if customers.get(tx, customer_id) is None:
+            customers.add(tx, customer_id, {}, now)
+        queue.wake(tx, customer_id, now)
+        for name, secret in secrets.items():
+            self.vault.put(tx, customer_id, platform, name, secret, now)
+        if "refresh_token" in secrets:
+            start_over(tx, self.vault, customer_id, platform)
+        customers.set_connection(tx, customer_id, platform, None, {})
+        for name in ("door_token", "webhook_secret"):
+            if self.connectors[platform].signatures and self.vault.get(tx, customer_id, platform, name) is None:
+                made = Secret(base64.urlsafe_b64encode(self.chance.token(32)).decode().rstrip("="))
+                self.vault.put(tx, customer_id, platform, name, made, now)
+        queue.let_go(tx, customer_id, "blocked", now)
+
+    async def customers(self) -> Sequence[dict[str, Any]]:
+        """Everybody who is served."""
+        found = await self.db.run(customers.every)
+        return [{"customer": one.customer_id, "state": one.state} for one in found]
+
+    async def customer(self, customer_id: str) -> dict[str, Any]:
+        """One customer: state, connections, which credentials are stored."""
+        return await self.db.run(self._customer, customer_id)
+
+    def _customer(self, tx: Tx, customer_id: str) -> dict[str, Any]:
+        known = customers.get(tx, customer_id)
+        if known is None:
+            raise Refused(404, f"no customer {customer_id}; `keepstep customer list` shows who there is")
+        stored = [f"{platform}.{field}" for platform, field in self.vault.fields(tx, customer_id)]
+        health = {one.platform: one.reason or one.health for one in customers.connections(tx, customer_id)}
+        return {"customer": customer_id, "state": known.state, "connections": health, "stored": stored}
+
+    async def pause(self, customer_id: str) -> None:
+        """No turn begins and no call is sent from now on; work is kept."""
+        await self.customer(customer_id)
+        await self.db.run(customers.pause, customer_id)
+
+    async def resume(self, customer_id: str) -> None:
+        """Turns begin again, also with connections that were blocked."""
+        for platform in (await self.customer(customer_id))["connections"]:
+            await self.db.run(customers.unblock, customer_id, platform)
+        await self.db.run(queue.let_go, customer_id, "blocked", self.clock.now())
+        await self.db.run(customers.resume, customer_id)
+
+    async def remove(self, customer_id: str) -> dict[str, Any]:
+        """Erase everything; keyed hashes of opted-out addresses stay."""
+        await self.customer(customer_id)
+        await self.db.run(customers.remove, customer_id)
+        self._desks.pop(customer_id, None)
+        return {"customer": customer_id, "state": "removed"}
+
+    async def status(self, customer_id: str | None) -> dict[str, Any]:
+        """See report.status."""
+        return await report.status(self, customer_id)
+
+    async def claims(self, customer_id: str | None) -> Sequence[dict[str, Any]]:
+        """See report.claims."""
+        return await report.claims(self, customer_id)
+
+    async def timeline(self, customer_id: str, record: str) -> Sequence[dict[str, Any]]:
+        """See report.timeline."""
+        return await report.timeline(self, customer_id, record)
+
+    async def check(self) -> Sequence[dict[str, Any]]:
+        """See report.check."""
+        return await report.check(self)
+
+    async def begin(self, customer_id: str, chores: Sequence[tuple[str, str]]) -> None:
+        """Chores that this customer never had are due now."""
+        await self.db.run(_begin, customer_id, chores, self.clock.now())
+
+
+def _begin(tx: Tx, customer_id: str, chores: Sequence[tuple[str, str]], now: Instant) -> None:
+    queue.wake(tx, customer_id, now)
+    known = {(mark.platform, mark.name) for mark in marks.every(tx, customer_id)}
+    for platform, name in chores:
+        if (platform, name) not in known:
+            marks.put(tx, customer_id, marks.Mark(platform, name, due=now))

@@ -1,0 +1,71 @@
+"""The worker: which slot is due, and one turn for it, again and again."""
+
+from functools import partial
+
+from sqlalchemy import Connection
+
+from keepstep import capture, inbound, queue, submit, telemetry
+from keepstep.desk import LEASE, Chore, Desk
+from keepstep.model.instant import Instant
+from keepstep.ports import Wake
+from keepstep.queue import Slot
+from keepstep.state import journal
+from keepstep.wiring import Service
+
+PAUSE_AFTER_FAILURE = 60.0
+
+
+def chores(desk: Desk) -> tuple[Chore, ...]:
+    """Everything that the blocks want done regularly, most urgent first."""
+    return (*inbound.chores(desk)[:1], *capture.chores(desk), *inbound.chores(desk)[1:], *submit.chores(desk))
+
+
+async def run(service: Service, stop: Wake) -> None:
+    """Turns until stopped."""
+    service.clock.spawn(_forever(service), "worker")
+    await service.clock.until(None, stop)
+
+
+async def _forever(service: Service) -> None:
+    holder = service.chance.id()
+    while True:
+        if await work(service, holder) is None:
+            await service.clock.until(await service.db.run(queue.next_claim), service.woken)
+
+
+async def once(service: Service, customer_id: str | None) -> dict[str, int]:
+    """What is due now."""
+    turns, holder = 0, service.chance.id()
+    while await work(service, holder, customer_id) is not None:
+        turns += 1
+    return {"turns": turns}
+
+
+async def work(service: Service, holder: str, customer_id: str | None = None) -> str | None:
+    """One turn of the slot that has been due longest; whose it was, None if nothing is due."""
+    slot = await service.db.run(queue.claim, holder, service.clock.now(), LEASE, customer_id)
+    if slot is None:
+        return None
+    try:
+        await _turn(service, slot)
+    except Exception as failure:  # a bug in one customer's turn is that customer's: the next one is served
+        telemetry.note(telemetry.Process.library, source="turn", **telemetry.trouble_of(failure))
+        await service.db.run(_failed, slot, type(failure).__name__, service.clock.now())
+    return slot.customer_id
+
+
+async def _turn(service: Service, slot: Slot) -> None:
+    desk = await service.desk(slot.customer_id)
+    wanted = chores(desk)
+    await service.begin(slot.customer_id, [(one.platform, one.name) for one in wanted if one.first])
+    parse = partial(inbound.read_deliveries, parse=service.parse(desk.route.crm))
+    await submit.turn(desk, slot, parse, wanted)
+
+
+def _failed(tx: Connection, slot: Slot, what: str, now: Instant) -> None:
+    """The slot stays ours until the lease ends, which is the pause before the next try."""
+    try:
+        queue.renew(tx, slot, now, PAUSE_AFTER_FAILURE)
+    except queue.Fenced:
+        return
+    journal.append(tx, slot.customer_id, [(now, None, "turn_failed", {"error": what})])

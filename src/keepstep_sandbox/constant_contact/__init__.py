@@ -1,0 +1,6 @@
+"""The stand-in for Constant Contact."""
+
+from keepstep_sandbox.constant_contact.registry import SWITCHES
+from keepstep_sandbox.constant_contact.stand_in import ConstantContact
+
+__all__ = ["SWITCHES", "ConstantContact"]

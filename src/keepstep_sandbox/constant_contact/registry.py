@@ -1,0 +1,55 @@
+"""Every point where the sources on Constant Contact disagree or nobody knows, the default first."""
+
+from keepstep_sandbox.switches import Switch
+
+SWITCHES: tuple[Switch, ...] = (
+    # token service
+    Switch(
+        "access_token_lifetime", ("86400", "28800", "short"), "CC facts 2.3: prose and staff, examples; short is 300 s"
+    ),
+    Switch("expires_in_type", ("number", "string"), "CC facts 2.1"),
+    Switch("refresh_mode", ("rotating", "long_lived"), "CC facts 2.4"),
+    Switch("refresh_reuse", ("invalid_grant", "revokes_family"), "CC facts 2.4: whether reuse kills the newest token"),
+    Switch("refresh_grace", ("0", "5", "60"), "CC facts 2.4: seconds a superseded token still works, not stated"),
+    # limits
+    Switch("refused_calls_count", ("yes", "no"), "CC facts 3.1: whether 401 and 429 answers count against the day"),
+    # wire
+    Switch("last_page", ("empty_links", "no_links", "next_null"), "CC facts 1, paging"),
+    Switch("date_dialect", ("z", "millis", "offset", "mixed"), "CC facts 1, dates"),
+    Switch("error_body", ("array", "object", "gateway", "html"), "CC facts 4"),
+    Switch("cursor_extra", ("ignored", "400"), "CC facts 1, paging: parameters beside a cursor"),
+    Switch("page_shift", ("off", "insert", "delete"), "CC facts 1, paging: rows shift while a client pages"),
+    Switch("date_bounds", ("inclusive", "exclusive"), "CC facts 5.1"),
+    Switch("contact_order", ("created", "updated", "newest"), "CC facts 1, paging: order of results"),
+    Switch("list_page", ("50", "1000"), "CC facts 6.1: default 50 and at most 500, or 1,000 and 1,000"),
+    # what moves a contact's own updated_at; names and an address change always, an opt-out never
+    Switch("updated_at_on_list", ("no", "yes"), "CC facts 5.4"),
+    Switch("updated_at_on_tag", ("no", "yes"), "CC facts 5.4"),
+    Switch("updated_at_on_custom_field", ("no", "yes"), "CC facts 5.4"),
+    Switch("updated_at_on_phone", ("no", "yes"), "CC facts 5.4"),
+    Switch("updated_at_on_address", ("no", "yes"), "CC facts 5.4"),
+    Switch("updated_at_on_permission", ("no", "yes"), "CC facts 5.4"),
+    Switch("updated_at_on_deletion", ("no", "yes"), "CC facts 5.4, 5.5"),
+    # contacts
+    Switch("put_subresources", ("keeps", "clears"), "CC facts 5.3: specification, staff"),
+    Switch("put_without_email", ("clears", "keeps"), "CC facts 5.3: whether omitting email_address clears it"),
+    Switch("unsubscribed_keeps_lists", ("yes", "no"), "CC facts 5.5"),
+    Switch("deleted_carries_opt_out", ("no", "yes"), "CC facts 5.2: guide, specification"),
+    Switch("email_finds_deleted", ("yes", "no"), "CC facts 5.5: email= together with status=all"),
+    Switch("conflict_wording", ("with_id", "without_id"), "CC facts 4"),
+    Switch("confirmed_opt_in", ("off", "on"), "CC facts 5.3: an account's own setting, read by sign_up_form"),
+    Switch("signup_conflict", ("same_instant", "never"), "CC facts 5.3: 409 on two simultaneous forms for one contact"),
+    # activities
+    Switch("activity_duration", ("30", "0", "5", "900"), "CC facts 7.2: seconds"),
+    Switch(
+        "activity_end",
+        ("completed", "cancelled", "failed", "timed_out"),
+        "CC facts 7.2; what did not complete did nothing",
+    ),
+    Switch("activity_error_count", ("0", "1"), "CC facts 7.2: 1 leaves out the last item of each job"),
+    Switch("activity_order", ("in_order", "out_of_order"), "CC facts 7.2"),
+    Switch("timed_out_spelling", ("timed_out", "time_out"), "CC facts 7.2"),
+    Switch("list_job_adds_unsubscribed", ("no", "yes"), "CC facts 5.2, 6.2: stated for imports only"),
+    Switch("import_status", ("201", "202"), "CC facts 7.1"),
+    Switch("import_revives", ("yes", "no"), "CC facts 5.5: inferred"),
+)

@@ -1,0 +1,237 @@
+"""The stand-in: one pure state machine for every account, with the API in front and a control door at the side."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from keepstep_sandbox.constant_contact import lists, people
+from keepstep_sandbox.constant_contact.account import Account, Ids
+from keepstep_sandbox.constant_contact.changes import Change
+from keepstep_sandbox.constant_contact.contact import Contact
+from keepstep_sandbox.constant_contact.contacts import as_json
+from keepstep_sandbox.constant_contact.dates import http_date, seconds
+from keepstep_sandbox.constant_contact.oauth import Access, TokenService
+from keepstep_sandbox.constant_contact.refusals import Refusal, unauthorized
+from keepstep_sandbox.constant_contact.registry import SWITCHES
+from keepstep_sandbox.constant_contact.routes import route
+from keepstep_sandbox.http import Effect, Request, Response, answer
+from keepstep_sandbox.switches import Switches
+
+TOKEN_PATH = "/oauth2/default/v1/token"
+Effects = tuple[Effect, ...]
+
+
+class ConstantContact:
+    """Constant Contact without sockets or a clock of its own; every moment is epoch seconds UTC.
+
+    Control methods raise KeyError for an account, contact or list that does not exist. Effects leave out
+    `created_at`, `updated_at` and the sources, which follow from the change itself.
+    """
+
+    def __init__(self, switches: Mapping[str, str] | None = None, seed: int = 0) -> None:
+        self.switches = Switches(SWITCHES, switches)
+        self.background: list[tuple[float, Effect]] = []  # what changed by itself, with its moment
+        self.last_effects: Effects = ()
+        self._ids = Ids(seed)
+        self._tokens = TokenService(self.switches, seed)
+        self._accounts: dict[str, Account] = {}
+
+    # the API
+
+    def handle(self, request: Request, now: float) -> Response:
+        """Answer one request; effects that ran in the background until now are in `background`, not in the answer."""
+        self.settle(now)
+        response = self._answer(request, now)
+        headers = {**response.headers, "Date": http_date(seconds(now))}
+        return Response(response.status, headers, response.body, response.effects)
+
+    def _answer(self, request: Request, now: float) -> Response:
+        if request.path == TOKEN_PATH:
+            return self._tokens.handle(request, now)
+        if request.path.startswith("/oauth2/"):
+            return answer(404, {"error": "not_found", "error_description": "Not found."})
+        if not request.path.startswith("/v3/"):
+            return answer(403, {"message": "Forbidden"})  # CC facts 1
+        access = self._bearer(request)
+        if access is None:
+            return unauthorized()
+        refused_count = self.switches["refused_calls_count"] == "yes"
+        if now >= access.expires:
+            if refused_count:
+                access.app.limiter.count(now)
+            return unauthorized()
+        refusal = access.app.limiter.refuse(now, refused_count)
+        return refusal or self._routed(self._accounts[access.account_id], request, now)
+
+    def _bearer(self, request: Request) -> Access | None:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        return self._tokens.access(token.strip()) if kind.lower() == "bearer" else None
+
+    def _routed(self, account: Account, request: Request, now: float) -> Response:
+        try:
+            found = route(account, request, now)
+        except Refusal as refusal:
+            found = refusal.response(self.switches["error_body"])
+        return Response(found.status, found.headers, found.body, account.take_effects())
+
+    # time
+
+    def settle(self, now: float) -> Effects:
+        """Let the activities due by now end."""
+        ended: list[Effect] = []
+        for account in self._accounts.values():
+            for activity in account.activities.take_due(now):
+                if activity.end == "completed":
+                    activity.work(activity.due, activity.tally)
+                effects = account.take_effects()
+                self.background += [(activity.due, effect) for effect in effects]
+                ended += effects
+        return tuple(ended)
+
+    def next_due(self) -> float | None:
+        """The next moment at which something changes by itself."""
+        dues = (account.activities.next_due() for account in self._accounts.values())
+        return min((due for due in dues if due is not None), default=None)
+
+    # accounts
+
+    def add_account(self, account_id: str, client_id: str, client_secret: str, now: float) -> dict[str, Any]:
+        """An account connected to an application key. Called again for the same account, it is a new consent."""
+        self._accounts.setdefault(account_id, Account(account_id, self._ids, self.switches))
+        token = self._tokens.consent(account_id, client_id, client_secret, now)
+        return {"account_id": account_id, "refresh_token": token}
+
+    def revoke_grant(self, account_id: str) -> Effects:
+        """The user revokes the application: refreshing now answers invalid_grant."""
+        self._tokens.revoke(account_id)
+        return self._done(self._accounts[account_id])
+
+    def contacts(self, account_id: str) -> list[dict[str, Any]]:
+        """Every contact, deleted ones too, with all subresources and plain UTC dates."""
+        return [as_json(one) for one in self._accounts[account_id].contacts.values()]
+
+    def lists(self, account_id: str) -> list[dict[str, Any]]:
+        """Every list, deleted ones too."""
+        return [lists.view(one, "z") for one in self._accounts[account_id].lists.values()]
+
+    # lists, tags, custom fields
+
+    def add_list(self, account_id: str, name: str, now: float) -> str:
+        """A new list; returns its id."""
+        account = self._account(account_id, now)
+        made = lists.create(account, name, now)
+        self._done(account)
+        return made.list_id
+
+    def rename_list(self, account_id: str, list_id: str, name: str, now: float) -> Effects:
+        """Staff rename a list; its id stays."""
+        account = self._account(account_id, now)
+        lists.rename(account, account.lists[list_id], name, now)
+        return self._done(account)
+
+    def delete_list(self, account_id: str, list_id: str, now: float) -> Effects:
+        """Staff delete a list, at once."""
+        account = self._account(account_id, now)
+        lists.remove(account, account.lists[list_id].list_id, now)
+        return self._done(account)
+
+    def add_tag(self, account_id: str, name: str, now: float) -> str:
+        """A new tag; returns its id."""
+        at, tag_id = seconds(now), self._ids.next()
+        tag = {"tag_id": tag_id, "name": name, "created_at": at, "updated_at": at, "tag_source": "Contact"}
+        self._account(account_id, now).tags.append(tag)
+        return tag_id
+
+    def add_custom_field(self, account_id: str, label: str, now: float) -> str:
+        """A new text field; returns its id. Its name is the label with underscores (CC facts 6.4)."""
+        at, field_id = seconds(now), self._ids.next()
+        made = {"custom_field_id": field_id, "label": label, "name": label.replace(" ", "_"), "type": "string"}
+        self._account(account_id, now).custom_fields.append({**made, "created_at": at, "updated_at": at})
+        return field_id
+
+    # people
+
+    def add_person(
+        self,
+        account_id: str,
+        now: float,
+        *,
+        first_name: str | None = None,
+        last_name: str | None = None,
+        email: str | None = None,
+        permission: str = "implicit",
+        phones: Iterable[people.Phone] = (),
+        addresses: Iterable[Mapping[str, Any]] = (),
+        lists: Iterable[str] = (),
+        **extra: Any,
+    ) -> str:
+        """Load one contact, unchecked; returns its id.
+
+        `extra`: known properties of a served contact (also `contact_id`, `email_address`, `phone_numbers`, moments as
+        epoch seconds or ISO text) become its own, every other key is laid over the served JSON as it is.
+        """
+        account = self._account(account_id, now)
+        values = {
+            "first_name": first_name,
+            "last_name": last_name,
+            "phones": list(phones),
+            "addresses": list(addresses),
+        }
+        channel = {"email": email, "permission": permission, "lists": list(lists)}
+        contact = people.load(account, now, {**values, **channel}, extra)
+        self._done(account)
+        return contact.contact_id
+
+    def person_opts_out(self, account_id: str, contact_id: str, now: float, reason: str | None = None) -> Effects:
+        """The person unsubscribes; the contact's own `updated_at` does not move (CC facts 5.4)."""
+        account, contact = self._person(account_id, contact_id, now)
+        people.opt_out(account, contact, now, reason)
+        return self._done(account)
+
+    def person_opts_in(self, account_id: str, contact_id: str, now: float) -> Effects:
+        """The person subscribes again: explicit, opt_in_source Contact, opt_in_date now."""
+        account, contact = self._person(account_id, contact_id, now)
+        people.opt_in(account, contact, now)
+        return self._done(account)
+
+    def person_joins(self, account_id: str, contact_id: str, list_id: str, now: float) -> Effects:
+        """The person joins a list."""
+        account, contact = self._person(account_id, contact_id, now)
+        people.join(account, contact, now, account.lists[list_id].list_id)
+        return self._done(account)
+
+    def person_leaves(self, account_id: str, contact_id: str, list_id: str, now: float) -> Effects:
+        """The person leaves a list and stays subscribed."""
+        account, contact = self._person(account_id, contact_id, now)
+        Change(account, contact, now).leave(list_id)
+        return self._done(account)
+
+    def edit(self, account_id: str, contact_id: str, now: float, **fields: Any) -> Effects:
+        """An edit in the product: core names, email, permission, phones, addresses, lists, taggings, custom_fields,
+        update_source. Raises ValueError for another name."""
+        account, contact = self._person(account_id, contact_id, now)
+        people.edit(account, contact, now, fields)
+        return self._done(account)
+
+    def delete(self, account_id: str, contact_id: str, now: float) -> Effects:
+        """Staff delete a contact, softly (CC facts 5.5)."""
+        account, contact = self._person(account_id, contact_id, now)
+        Change(account, contact, now).delete()
+        return self._done(account)
+
+    def revive(self, account_id: str, contact_id: str, now: float) -> Effects:
+        """Staff bring a deleted contact back, without its lists."""
+        account, contact = self._person(account_id, contact_id, now)
+        Change(account, contact, now).revive()
+        return self._done(account)
+
+    def _account(self, account_id: str, now: float) -> Account:
+        self.settle(now)
+        return self._accounts[account_id]
+
+    def _person(self, account_id: str, contact_id: str, now: float) -> tuple[Account, Contact]:
+        account = self._account(account_id, now)
+        return account, account.contacts[contact_id]
+
+    def _done(self, account: Account) -> Effects:
+        self.last_effects = account.take_effects()
+        return self.last_effects

@@ -1,0 +1,241 @@
+"""Both vendors, one moment, one log: everything outside the service under test, without sockets."""
+
+import heapq
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from keepstep_sandbox.constant_contact import ConstantContact
+from keepstep_sandbox.credentials import Credentials, is_token
+from keepstep_sandbox.faults import HELD, Faults
+from keepstep_sandbox.http import Effect, Request, Response
+from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS, Act, Arrival, Log
+from keepstep_sandbox.virtuous import Delivery, Virtuous
+
+START = datetime(
+    2026, 3, 2, 14, 0, tzinfo=UTC
+).timestamp()  # a Monday, 9:00 in New York; daylight saving starts six days later
+
+# Whose act each control method is. What is not named here cannot be done through the control door.
+ACTORS: Mapping[str, Mapping[str, str]] = {
+    CONSTANT_CONTACT: {
+        **dict.fromkeys(("person_opts_out", "person_opts_in", "person_joins", "person_leaves", "edit"), "person"),
+        **dict.fromkeys(
+            ("add_account", "add_list", "rename_list", "delete_list", "add_person", "delete", "revive"), "staff"
+        ),
+        **dict.fromkeys(("add_tag", "add_custom_field", "revoke_grant"), "staff"),
+    },
+    VIRTUOUS: {
+        **dict.fromkeys(("add_organization", "add_tag", "add_contact", "resolve", "rename_tag"), "staff"),
+        **dict.fromkeys(("spend", "lose_next", "duplicate_next", "delay_next", "reorder_next"), "fault"),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A request whose answer waits for the driver; `response.drop` where it may only be dropped."""
+
+    n: int
+    vendor: str
+    method: str
+    path: str
+    response: Response
+
+
+class World:
+    """Constant Contact, Virtuous, the clock's value, the faults and the log. Every moment is epoch seconds UTC."""
+
+    def __init__(
+        self, seed: int = 0, switches: Mapping[str, Mapping[str, str]] | None = None, now: float = START
+    ) -> None:
+        chosen = switches or {}
+        self.seed, self.now = seed, now
+        self.constant_contact = ConstantContact(chosen.get(CONSTANT_CONTACT), seed)
+        self.virtuous = Virtuous(chosen.get(VIRTUOUS), seed)
+        self.log, self.faults, self.held = Log(), Faults(), dict[int, Held]()
+        self._credentials = Credentials()
+        self._midnights: list[tuple[float, str, str]] = []  # due, organization, time zone
+
+    # what the service does
+
+    def call(self, vendor: str, request: Request) -> Response:
+        """One request to a vendor, now. A delay of faults.HELD: answer when released; until then it is in `held`."""
+        caller = self._credentials.caller(vendor, request)
+        stand_in = self._vendor(vendor)
+        response, fault = self.faults.meet(vendor, request, lambda: stand_in.handle(request, self.now))
+        self._credentials.learn(vendor, request, response)
+        secret = is_token(vendor, request.path)
+        n = len(self.log.arrivals)
+        self.log.arrivals.append(
+            Arrival(
+                n,
+                self.now,
+                vendor,
+                caller.account,
+                caller.key,
+                request.method,
+                request.path,
+                "" if secret else request.query,
+                response.status,
+                fault,
+                response.effects,
+                caller.client,
+                b"" if secret else request.body,
+                _served(vendor, request, response, fault),
+            )
+        )
+        if response.delay == HELD:
+            self.held[n] = Held(n, vendor, request.method, request.path, response)
+        return response
+
+    def release(self, n: int, answered: bool) -> Response:
+        """End a hold: the real answer, or the connection dropped."""
+        held = self.held.pop(n)
+        return replace(held.response, delay=0.0, drop=held.response.drop or not answered)
+
+    # what people and staff do
+
+    def connect_account(self, account_id: str, client_id: str, client_secret: str) -> dict[str, Any]:
+        """A Constant Contact account connected to an application key; its refresh token is in the answer."""
+        made = self.constant_contact.add_account(account_id, client_id, client_secret, self.now)
+        self._credentials.grant(str(made["refresh_token"]), account_id, client_id)
+        return {**made, "client_id": client_id, "client_secret": client_secret}
+
+    def open_organization(self, organization: str, api_key: str, time_zone: str) -> dict[str, Any]:
+        """A Virtuous organization; its batch runs at each midnight of its time zone."""
+        self.virtuous.add_organization(organization, api_key, self.now, time_zone)
+        self._credentials.key(api_key, organization)
+        heapq.heappush(self._midnights, (next_midnight(self.now, time_zone), organization, time_zone))
+        return {"organization": organization, "api_key": api_key, "time_zone": time_zone}
+
+    def act(self, side: str, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """One act of people, staff or the network's own luck: a control method of a vendor by name, without its `now`.
+
+        Written to the act log under the record it was done to. Raises ValueError for a name that is no act, KeyError
+        for an unknown record, TypeError for wrong arguments.
+        """
+        method = self._control(side, name)
+        bound = _bound(method, args, kwargs, self.now)
+        result = method(*bound.args, **bound.kwargs)
+        effects = result if isinstance(result, tuple) else ()
+        self.log.acts.append(
+            Act(self.now, actor_of(side, name), side, name, _record(bound, result), _data(bound), effects)
+        )
+        return result
+
+    def parameters(self, side: str, name: str) -> list[str]:
+        """The names of an act's arguments. Raises ValueError for a name that is no act."""
+        return list(inspect.signature(self._control(side, name)).parameters)
+
+    def note(
+        self, actor: str, side: str, kind: str, record: str = "", effects: tuple[Effect, ...] = (), **data: Any
+    ) -> None:
+        """Write one act to the log."""
+        self.log.acts.append(Act(self.now, actor, side, kind, record, data, effects))
+
+    # time
+
+    def next_due(self) -> float | None:
+        """The next moment at which something happens by itself: an activity, a delivery, a nightly batch."""
+        midnights = [self._midnights[0][0]] if self._midnights else []
+        dues = [self.constant_contact.next_due(), self.virtuous.next_due(), *midnights]
+        return min((due for due in dues if due is not None), default=None)
+
+    def advance(self, now: float) -> None:
+        """Move time on and let the activities and the nightly batches run that fall due on the way. Never goes back."""
+        while self._midnights and self._midnights[0][0] <= now:
+            due, organization, zone = heapq.heappop(self._midnights)
+            self._settle(due)
+            self.run_batch(organization)
+            heapq.heappush(self._midnights, (next_midnight(due, zone), organization, zone))
+        self._settle(now)
+
+    def run_batch(self, organization: str) -> dict[str, Any]:
+        """Run the organization's import batch now."""
+        before = len(self.virtuous.background)
+        summary = cast(dict[str, Any], self.virtuous.run_batch(organization, self.now))
+        effects = tuple(effect for _t, effect in self.virtuous.background[before:])
+        self.note("batch", VIRTUOUS, "run_batch", organization, effects=effects, summary=summary)
+        return summary
+
+    def due_deliveries(self) -> list[Delivery]:
+        """Webhooks to be posted now; report each with `delivered`."""
+        return self.virtuous.due_deliveries(self.now)
+
+    def delivered(self, delivery: Delivery, status: int | None) -> None:
+        """What became of a delivery; None for no answer."""
+        self.virtuous.delivered(delivery, status, self.now)
+
+    def _settle(self, now: float) -> None:
+        self.now = max(self.now, now)
+        self.constant_contact.settle(self.now)
+
+    def _vendor(self, side: str) -> ConstantContact | Virtuous:
+        if side not in ACTORS:
+            raise ValueError(f"no vendor {side!r}")
+        return self.constant_contact if side == CONSTANT_CONTACT else self.virtuous
+
+    def _control(self, side: str, name: str) -> Any:
+        vendor = self._vendor(side)
+        if not actor_of(side, name) or not hasattr(vendor, name):
+            raise ValueError(f"{name!r} is no act on {side}")
+        return getattr(vendor, name)
+
+
+def actor_of(side: str, name: str) -> str:
+    """Who does this act: person, staff or fault; empty where it is none."""
+    by_name = "staff" if side == VIRTUOUS and name.startswith(("staff_", "bulk_")) else ""
+    return ACTORS.get(side, {}).get(name, by_name)
+
+
+def next_midnight(now: float, time_zone: str) -> float:
+    """The first midnight of a time zone after `now`."""
+    zone = ZoneInfo(time_zone)
+    day = datetime.fromtimestamp(now, zone).date() + timedelta(days=1)
+    return datetime.combine(day, time(), zone).timestamp()
+
+
+def _bound(method: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], now: float) -> inspect.BoundArguments:
+    signature = inspect.signature(method)
+    extra = {"now": now} if "now" in signature.parameters else {}
+    names = [name for name in signature.parameters if name != "now"]
+    return signature.bind(**dict(zip(names, args, strict=False)), **kwargs, **extra)
+
+
+def _data(bound: inspect.BoundArguments) -> dict[str, Any]:
+    """The arguments by name; those of a `**fields` parameter under their own names."""
+    data: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        loose = bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+        data |= value if loose else {} if name == "now" else {name: value}
+    return data
+
+
+def _record(bound: inspect.BoundArguments, result: Any) -> str:
+    """The record an act was done to: the second argument where it names one, else what was made."""
+    if isinstance(result, (str, int)):
+        return str(result)
+    names = [name for name in bound.arguments if name != "now"]
+    return (
+        str(bound.arguments[names[1]]) if len(names) > 1 and isinstance(bound.arguments[names[1]], (str, int)) else ""
+    )
+
+
+def _served(vendor: str, request: Request, response: Response, fault: str) -> frozenset[str]:
+    """The contact ids in a whole 200 answer of Constant Contact."""
+    whole = response.status == 200 and fault in ("", "slow") and not response.drop
+    if (
+        vendor != CONSTANT_CONTACT
+        or not whole
+        or request.method != "GET"
+        or not request.path.startswith("/v3/contacts")
+    ):
+        return frozenset()
+    page = json.loads(response.body)
+    rows = page.get("contacts", [page]) if isinstance(page, dict) else []
+    return frozenset(row["contact_id"] for row in rows if isinstance(row, dict) and "contact_id" in row)

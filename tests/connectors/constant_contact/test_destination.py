@@ -1,0 +1,264 @@
+"""Opt-outs and membership jobs against the stand-in, under every disputed behaviour (CC facts 5.3, 5.5, 6.2, 7.2)."""
+
+import pathlib
+from typing import Any
+
+import pytest
+
+from keepstep.model.change import Accepted, Dead, Done, Nothing, Retry
+from keepstep.model.errors import Missing, Permanent, Unanswered
+from tests.connectors.constant_contact.world import ACCOUNT, START, World, call, run, said, scripted
+
+
+def opt_out(person: str, source: str = "Contact") -> Any:
+    return call("opt_out", {"record_id": person, "reason": "asked by phone", "source": source})
+
+
+def rich(world: World, **more: Any) -> str:
+    """A person of whom a careless PUT would lose something."""
+    return world.person(
+        first_name="Ann",
+        last_name="Lee",
+        email="ann@example.org",
+        permission="explicit",
+        phones=[("home", "555 0100"), ("mobile", "555 0101")],
+        addresses=[{"kind": "home", "street": "1 Main St", "country": "United States"}],
+        lists=[world.new_list("Daily"), world.new_list("Weekly")],
+        job_title="Boss",
+        birthday_month=2,
+        birthday_day=29,
+        anniversary="2006-11-15",
+        notes=[{"note_id": "n1", "created_at": "2024-01-01T00:00:00Z", "content": "likes cats"}],
+        taggings=[world.vendor.add_tag(ACCOUNT, "vip", START)],
+        custom_fields=[{"custom_field_id": world.vendor.add_custom_field(ACCOUNT, "Hobby", START), "value": "chess"}],
+        **more,
+    )
+
+
+KEPT = (
+    "first_name",
+    "last_name",
+    "job_title",
+    "birthday_month",
+    "anniversary",
+    "list_memberships",
+    "taggings",
+    "notes",
+)
+
+
+def kept(world: World, person: str) -> dict[str, Any]:
+    """Everything a person could miss, without ids and dates that a replace makes anew."""
+    raw = world.contact(person)
+    values = {name: raw.get(name) for name in KEPT}
+    values["email"] = raw["email_address"]["address"]
+    values["phones"] = [(each["kind"], each["phone_number"]) for each in raw["phone_numbers"]]
+    values["addresses"] = [(each["kind"], each["street"], each["country"]) for each in raw["street_addresses"]]
+    values["custom"] = [(each["custom_field_id"], each["value"]) for each in raw["custom_fields"]]
+    return values
+
+
+@pytest.mark.parametrize("subresources", ["keeps", "clears"])
+@pytest.mark.parametrize("source", ["Contact", "Account"])
+def test_an_opt_out_changes_consent_and_nothing_else(subresources: str, source: str) -> None:
+    """PUT replaces: everything goes back, whichever source is right about subresources (CC facts 5.3)."""
+    world = World(put_subresources=subresources, put_without_email="clears", unsubscribed_keeps_lists="yes")
+    person = rich(world)
+    before = kept(world, person)
+    assert run(world.cc.write(opt_out(person, source))) == [Done({"consent": "opted_out"})]
+    assert kept(world, person) == before
+    email = world.contact(person)["email_address"]
+    assert (email["permission_to_send"], email["opt_out_reason"]) == ("unsubscribed", "asked by phone")
+    assert email["opt_out_source"] == source
+    assert run(world.cc.look(opt_out(person))) == [Done({"consent": "opted_out"})]
+
+
+def test_nobody_is_opted_out_twice_or_revived() -> None:
+    """A PUT would overwrite the person's own reason, or revive a deleted contact (CC facts 5.3, 5.5)."""
+    world = World()
+    out, gone = rich(world), world.person(email="gone@example.org")
+    world.vendor.person_opts_out(ACCOUNT, out, world.clock.at, "own words")
+    world.vendor.delete(ACCOUNT, gone, world.clock.at)
+    for person in (out, gone):
+        assert run(world.cc.write(opt_out(person))) == [Nothing()]
+    assert world.sent("PUT") == []
+    assert run(world.cc.look(opt_out(gone))) == [Nothing()]
+
+
+def test_an_opt_out_that_cannot_be_done_is_shown() -> None:
+    """Unknown is never success: no address, no contact."""
+    world = World()
+    assert run(world.cc.write(opt_out(world.person(first_name="Ann")))) == [
+        Dead("the contact has no email address to opt out")
+    ]
+    with pytest.raises(Missing):
+        run(world.cc.write(opt_out("0b0b0b0b-1111-4222-a333-444444444444")))
+
+
+def test_looking_after_an_unknown_opt_out() -> None:
+    """Still subscribed: nothing happened, so again at once."""
+    world = World()
+    assert run(world.cc.look(opt_out(rich(world)))) == [Retry(0, "still not opted out")]
+
+
+def test_a_200_that_does_not_say_so_is_unknown() -> None:
+    """Done only where the answer says it."""
+    raw = {"contact_id": "c1", "email_address": {"address": "a@example.org", "permission_to_send": "explicit"}}
+    cc, _, _ = scripted(said(200, raw), said(200, raw))
+    [outcome] = run(cc.write(opt_out("c1")))
+    assert type(outcome).__name__ == "Unknown"
+
+
+def pairs(people: list[str], lists: list[str]) -> list[dict[str, str]]:
+    return [{"record_id": person, "list_ids": list(lists)} for person in people]
+
+
+def crowd(world: World, size: int, **values: Any) -> list[str]:
+    return [world.person(email=f"p{number}@example.org", **values) for number in range(size)]
+
+
+@pytest.mark.parametrize("size", [2, 25])
+@pytest.mark.parametrize("kind", ["join", "leave"])
+def test_a_job_is_one_call_and_is_verified(kind: str, size: int) -> None:
+    """One job for every contact times every list; its counts prove nothing, so we re-read (CC facts 6.2)."""
+    world = World()
+    lists = [world.new_list("Daily"), world.new_list("Weekly")]
+    people = crowd(world, size, lists=lists if kind == "leave" else [])
+    payloads = pairs(people, lists)
+    accepted = run(world.cc.write(call(kind, *payloads)))
+    assert len(world.sent("POST")) == 1
+    first = accepted[0]
+    assert isinstance(first, Accepted)
+    assert set(accepted) == {Accepted(first.vendor_id, 30.0)}
+    after = call(kind, *payloads, vendor_id=first.vendor_id, sent_at=world.clock.at)
+    assert run(world.cc.look(after)) == [Accepted(first.vendor_id, 30.0)] * len(payloads)
+    world.later(60)
+    outcomes = run(world.cc.look(after))
+    assert all(isinstance(outcome, Done) for outcome in outcomes)
+    if kind == "join":
+        assert outcomes[0] == Done({"lists": sorted(lists)})
+    assert [sorted(world.contact(person)["list_memberships"]) for person in people] == [
+        sorted(lists) if kind == "join" else []
+    ] * size
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "timed_out"])
+@pytest.mark.parametrize("spelling", ["timed_out", "time_out"])
+def test_a_job_that_failed_is_tried_again(end: str, spelling: str) -> None:
+    """Whatever it says it ended as, the memberships decide (CC facts 7.2)."""
+    world = World(activity_end=end, timed_out_spelling=spelling)
+    payload = pairs([rich(world)], [world.new_list("News")])
+    [accepted] = run(world.cc.write(call("join", *payload)))
+    assert isinstance(accepted, Accepted)
+    world.later(60)
+    [outcome] = run(world.cc.look(call("join", *payload, vendor_id=accepted.vendor_id)))
+    assert outcome == Retry(60.0, "not as wanted yet")
+
+
+def test_completed_with_an_error_is_found() -> None:
+    """`completed` is not success (CC facts 7.2): the one who was left out is tried again, the other is done."""
+    world = World(activity_error_count="1")
+    payload = pairs(crowd(world, 2), [world.new_list("News")])
+    [accepted, _] = run(world.cc.write(call("join", *payload)))
+    assert isinstance(accepted, Accepted)
+    world.later(60)
+    outcomes = run(world.cc.look(call("join", *payload, vendor_id=accepted.vendor_id)))
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Done", "Retry"]
+
+
+def test_a_forgotten_or_endless_job_is_verified() -> None:
+    """404 after 10 days; unknown states run until our own deadline (CC facts 7.2)."""
+    world = World()
+    news = world.new_list("News")
+    person = world.person(email="ann@example.org", lists=[news])
+    forgotten = call("join", *pairs([person], [news]), vendor_id="0b0b0b0b-1111-4222-a333-444444444444")
+    assert run(world.cc.look(forgotten)) == [Done({"lists": [news]})]
+    strange = said(200, {"activity_id": "a1", "state": "pondering"})
+    member = said(200, {"contact_id": "c1", "list_memberships": ["l1"]})
+    cc, _, connection = scripted(strange, member)
+    job = call("join", *pairs(["c1"], ["l1"]), vendor_id="a1", sent_at=START)
+    assert run(cc.look(job)) == [Accepted("a1", 30.0)]
+    connection.clock.at += 2 * 86_400
+    connection.http.answers = [member]
+    assert run(cc.look(job)) == [Done({"lists": ["l1"]})]
+
+
+@pytest.mark.parametrize("size", [1, 25])
+def test_an_unanswered_job_is_looked_up_by_its_effect(size: int) -> None:
+    """No idempotency key: without an id only the memberships tell (CC facts 1)."""
+    world = World()
+    news = world.new_list("News")
+    people = crowd(world, size)
+    job = call("join", *pairs(people, [news]))
+    assert {type(each) for each in run(world.cc.look(job))} == {Retry}
+    run(world.cc.write(job))
+    world.later(60)
+    assert run(world.cc.look(job)) == [Done({"lists": [news]})] * size
+
+
+def test_whoever_left_in_between_is_not_added_again() -> None:
+    """A deleted contact would be revived, an opted-out one must not be added (CC facts 5.5, 6.2); both are shown."""
+    world = World()
+    news = world.new_list("News")
+    gone, out, free = crowd(world, 3)
+    world.vendor.delete(ACCOUNT, gone, world.clock.at)
+    world.vendor.person_opts_out(ACCOUNT, out, world.clock.at)
+    outcomes = run(world.cc.look(call("join", *pairs([gone, out, free], [news]))))
+    assert outcomes == [
+        Dead("the contact was deleted meanwhile"),
+        Dead("the contact opted out meanwhile"),
+        Retry(0.0, "not as wanted yet"),
+    ]
+
+
+def test_a_contact_that_is_not_there() -> None:
+    """Nothing to leave, nobody to add."""
+    world = World()
+    payload = pairs(["0b0b0b0b-1111-4222-a333-444444444444"], [world.new_list("News")])
+    assert run(world.cc.look(call("leave", *payload))) == [Nothing()]
+    assert run(world.cc.look(call("join", *payload))) == [Dead("the contact is not there", 404)]
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [],
+        [{"record_id": "a", "list_ids": ["1"]}, {"record_id": "b", "list_ids": ["2"]}],
+        pairs([str(number) for number in range(501)], ["1"]),
+        pairs(["a"], [str(number) for number in range(51)]),
+    ],
+)
+def test_a_job_does_exactly_its_steps_or_is_refused(payloads: list[dict[str, str]]) -> None:
+    """A job does every pair: a pair nobody decided would mail a person (CC facts 6.2: at most 500 and 50)."""
+    cc, script, _ = scripted()
+    with pytest.raises(Permanent):
+        run(cc.write(call("join", *payloads)))
+    assert script.asked == []
+
+
+def test_a_job_without_an_id_is_unanswered() -> None:
+    """It may run: accept any 2xx, but only with an activity_id (CC facts 7.1)."""
+    cc, _, _ = scripted(said(202, {"state": "initialized"}))
+    with pytest.raises(Unanswered):
+        run(cc.write(call("join", *pairs(["c1"], ["l1"]))))
+
+
+@pytest.mark.parametrize("kind", ["resubscribe", "sign_up", ""])
+def test_other_kinds_are_refused(kind: str) -> None:
+    """There is no way here to turn out into in."""
+    cc, script, _ = scripted()
+    for work in (cc.write(call(kind, {})), cc.look(call(kind, {}))):
+        with pytest.raises(Permanent):
+            run(work)
+    assert script.asked == []
+
+
+def test_the_calls_that_opt_in_are_nowhere() -> None:
+    """They are for a person's own act (CC facts 5.3)."""
+    import keepstep.connectors.constant_contact as folder
+
+    source = "".join(path.read_text() for path in pathlib.Path(folder.__file__).parent.glob("*.py"))
+    assert "/contacts/" in source
+    assert not {"sign_up_form", "resubscribe"} & set(source.replace("/", " ").split())
+    assert "/sign_up_form" not in source
+    assert "/resubscribe" not in source

@@ -1,0 +1,11 @@
+"""Connectors are found by looking."""
+
+from keepstep.connectors import discover
+
+
+def test_this_folder_is_found_in_its_role() -> None:
+    """An audience, under the name that configuration uses; it has no contact webhooks to parse (CC facts 10)."""
+    found = discover()["constant_contact"]
+    assert found.open_audience is not None
+    assert found.open_crm is None
+    assert found.parse_delivery is None

@@ -1,0 +1,179 @@
+"""Polls, look-ups, tags, organization and subscription against the stand-in (Virtuous facts 8, 9, 11, 13.1)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from keepstep.model.errors import Blocked, Permanent, Transient
+from keepstep.ports import Page
+from tests.connectors.virtuous.world import ORGANIZATION, START, World, run, said, scripted
+
+DAY = 86400.0
+
+
+async def pages(world: World, poll: str, since: float | None = None) -> list[Page]:
+    found, cursor = list[Page](), None
+    while True:
+        found.append(await world.crm.changes(poll, since, cursor))
+        cursor = found[-1].cursor
+        if cursor is None:
+            return found
+
+
+def ids(found: list[Page]) -> list[int]:
+    return [int(name) for page in found for name, _ in page.records]
+
+
+def test_account_is_the_organization() -> None:
+    """GET Organization/Current (Virtuous facts 2)."""
+    assert run(World().crm.account()) == "67001"
+
+
+def test_a_disabled_organization_blocks() -> None:
+    """isEnabled false: stop and report (Virtuous facts 2)."""
+    world = World()
+    world.vendor.set_enabled(ORGANIZATION, False)
+    with pytest.raises(Blocked) as caught:
+        run(world.crm.account())
+    assert caught.value.reason == "disabled"
+
+
+@pytest.mark.parametrize(("said_zone", "zone"), [("US/Arizona", "US/Arizona"), ("US Mountain Time", "UTC"), (5, "UTC")])
+def test_zone(said_zone: object, zone: str) -> None:
+    """An IANA name, else UTC."""
+    crm, _ = scripted(said(200, {"organizationUserId": 1, "organizationTimeZone": said_zone}))
+    assert run(crm.zone()) == zone
+
+
+def test_sweep_sees_everybody_once() -> None:
+    """Pages of 500 in the order of ids, archived ones too (Virtuous facts 9)."""
+    world = World()
+    made = [world.add(email=f"p{number}@example.org") for number in range(1001)]
+    world.vendor.staff_archives(ORGANIZATION, made[3], START)
+    found = run(pages(world, "sweep"))
+    assert ids(found) == made
+    assert [len(page.records) for page in found] == [500, 500, 1]
+
+
+def test_smaller_pages_than_asked_for_lose_nobody() -> None:
+    """Were `take` ignored, pages would hold ten: the loop must not end there (Virtuous facts 6, 17)."""
+    world = World(paging_place="body")
+    made = [world.add(email=f"p{number}@example.org") for number in range(25)]
+    assert ids(run(pages(world, "sweep"))) == made
+    assert {name for name, _ in run(world.crm.read_many([str(number) for number in made]))} == set(map(str, made))
+
+
+@pytest.mark.parametrize("date", ["day", "instant"])
+def test_changed_sees_what_changed_since(date: str) -> None:
+    """Whole days in the organization's zone and one more; nothing changed since may be missing (Virtuous facts 9)."""
+    world = World(query_date=date)
+    old = world.add(email="old@example.org")
+    world.clock.at += 30 * DAY
+    since = world.clock.at
+    new = world.add(email="new@example.org")
+    touched = world.add(email="again@example.org")
+    world.clock.at += 3600
+    world.vendor.staff_archives(ORGANIZATION, touched, world.clock.at)
+    assert ids(run(pages(world, "changed", since))) == [new, touched]
+    assert old in ids(run(pages(world, "changed", None)))
+    conditions = json.loads(world.sent("POST")[0].body)["groups"][0]["conditions"]
+    # Thirty days after START, a day back, on the calendar of Phoenix.
+    assert conditions == [{"parameter": "Last Modified Date", "operator": "OnOrAfter", "value": "2025-07-14"}]
+
+
+def test_changed_without_the_parameter_reads_everything() -> None:
+    """Not every organization has Last Modified Date (Virtuous facts 9)."""
+    listed = {"list": [{"id": 4}], "total": 1}
+    crm, script = scripted(said(200, {"options": [{"parameter": "Contact Id"}]}), said(200, listed))
+    assert run(crm.changes("changed", START, "3")).records == (("4", {"id": 4}),)
+    assert b"Modified" not in script.asked[1][2]
+
+
+def test_source_time_is_the_vendors() -> None:
+    """HTTP Date, else the highest stamp; without Z it is UTC (Virtuous facts 6)."""
+    rows = [{"id": 1, "modifiedDateTimeUtc": "2025-06-15T15:06:40.2933333"}, {"id": 2, "modifiedDateTimeUtc": 3}]
+    crm, _ = scripted(said(200, {"list": rows}), said(200, {"list": rows}, date="Sun, 15 Jun 2025 15:06:41 GMT"))
+    assert run(crm.changes("sweep", None, None)).source_time == pytest.approx(START + 0.293, abs=0.001)
+    assert run(crm.changes("sweep", None, None)).source_time == START + 1
+
+
+@pytest.mark.parametrize("rows", [[{"id": 8}, {"id": 7}], [{"id": 3}, {"id": 9}], [{}] * 500])
+def test_a_page_out_of_order_is_no_page(rows: list[Any]) -> None:
+    """The cursor rests on the order of ids: going on would lose people."""
+    crm, _ = scripted(said(200, {"list": rows}))
+    with pytest.raises(Permanent):
+        run(crm.changes("sweep", None, "5"))
+
+
+def test_rows_that_cannot_be_read_are_counted() -> None:
+    crm, _ = scripted(said(200, {"list": [{"id": 1}, None, {"id": "x"}, {}], "total": 4}))
+    page = run(crm.changes("sweep", None, None))
+    assert (len(page.records), page.poison, page.cursor) == (1, 3, None)
+
+
+def test_read_many_is_one_call_for_hundreds() -> None:
+    """OR-ed groups of ids (Virtuous facts 9); archived ones are read, unknown ones are absent."""
+    world = World()
+    made = [world.add(email=f"p{number}@example.org") for number in range(600)]
+    world.vendor.staff_archives(ORGANIZATION, made[0], START)
+    found = run(world.crm.read_many([*map(str, made), "999999", "no-id"]))
+    assert [int(name) for name, _ in found] == made
+    assert len(world.requests) == 2
+
+
+def test_find_gives_everyone_with_an_address() -> None:
+    """Two contacts may share an e-mail; case does not matter (Virtuous facts 8, 18.4)."""
+    world = World()
+    two = [world.add(email="Shared@example.org"), world.add(email="shared@example.org")]
+    one = world.add(email="o'hara+x@example.org")
+    world.vendor.staff_archives(ORGANIZATION, two[1], START)
+    found = run(world.crm.find(["shared@example.org", "o'hara+x@example.org", "nobody@example.org"]))
+    assert sorted(int(name) for name, _ in found) == sorted([*two, one])
+    run(world.crm.find(["x@example.org"]))
+    assert len(world.sent("GET", "/api/Contact/QueryOptions")) == 1
+
+
+@pytest.mark.parametrize("options", [said(403), said(200, {"options": []})])
+def test_find_without_the_parameter_asks_one_by_one(options: Any) -> None:
+    """QueryOptions differs per organization (Virtuous facts 9)."""
+    crm, script = scripted(options, said(200, {"id": 5}), said(404))
+    assert run(crm.find(["a+b@example.org", "no@example.org"])) == [("5", {"id": 5})]
+    assert script.asked[1][1] == "/api/Contact/Find?email=a%2Bb%40example.org"
+
+
+def test_by_reference() -> None:
+    """The source's space is encoded; 404 is nobody yet (Virtuous facts 8)."""
+    world = World()
+    made = world.add(contactReferences=[{"source": "Constant Contact", "id": "cc/1"}])
+    found = run(world.crm.by_reference("cc/1"))
+    assert found is not None and found[0] == str(made)
+    assert world.requests[-1].path == "/api/Contact/Constant%20Contact/cc%2F1"
+    assert run(world.crm.by_reference("cc-2")) is None
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}"])
+def test_an_answer_that_is_no_contact_is_not_nobody(body: bytes) -> None:
+    """Unknown is never absent: that would create a person twice."""
+    crm, _ = scripted(said(200, text=body))
+    with pytest.raises(Transient):
+        run(crm.by_reference("cc-1"))
+
+
+def test_tags_of_all_pages() -> None:
+    """Names are not unique; the default page holds ten (Virtuous facts 6, 11)."""
+    world = World()
+    made = [world.vendor.add_tag(ORGANIZATION, f"CC: {number // 2}", START) for number in range(1010)]
+    assert run(world.crm.tags()) == [(str(tag), f"CC: {at // 2}") for at, tag in enumerate(made)]
+
+
+def test_subscription() -> None:
+    """Every event is asked for; the vendor tells the secret and we do not pass it on (Virtuous facts 13.1)."""
+    world = World()
+    made = run(world.crm.subscribe("https://keepstep.example.org/hook", "made-up-secret"))
+    seen = run(world.crm.subscription(made))
+    assert seen is not None and seen["payloadUrl"] == "https://keepstep.example.org/hook"
+    assert [name for name, value in seen.items() if value is False] == []
+    assert sum(value is True for value in seen.values()) == 16
+    assert "made-up-secret" not in json.dumps(seen)
+    assert run(world.crm.subscription("999999")) is None
