@@ -67,7 +67,9 @@ async def _opened(control: Control, port_base: int | None) -> tuple[dict[str, st
     }
     urls, runners = {}, []
     for offset, name in enumerate(DOORS):
-        runner = web.ServerRunner(web.Server(shells[name], request_factory=_large, access_log=None))
+        runner = web.ServerRunner(
+            web.Server(shells[name], request_factory=_large, access_log=None), shutdown_timeout=1.0
+        )
         await runner.setup()
         await web.TCPSite(runner, HOST, 0 if port_base is None else port_base + offset).start()
         urls[name] = f"http://{HOST}:{runner.addresses[0][1]}"

@@ -9,6 +9,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from keepstep.model.canonical import ADDRESS_PARTS
 from keepstep.model.change import Step
 from keepstep.model.contact import Address, AudienceContact, Consent, CrmContact, Individual, Method, Phone, Side
 from keepstep.model.decide import Setting, decide
@@ -18,10 +19,10 @@ from tests.model.people import HOME, NEWS, SETTING, household, individual, subsc
 
 # What a step may carry, by kind (model.change): an unmapped field is in no payload.
 CARRIES = {
-    "set_person": {"contact", "individual", "first_name", "last_name"},
+    "set_person": {"contact", "individual", "first_name", "last_name", "was"},
     "set_email": {"contact", "individual", "method", "value", "was"},
     "set_phone": {"contact", "individual", "method", "kind", "value", "was"},
-    "set_address": {"contact", "individual", "address", "kind", "street", "city", "state", "postal", "country"},
+    "set_address": {"contact", "individual", "address", "kind", "was", *ADDRESS_PARTS},
     "set_consent": {"contact", "individual", "method", "opted_in"},
     "add_tag": {"contact", "tag_id", "tag", "list_id"},
     "remove_tag": {"contact", "tag_id", "tag", "list_id"},
@@ -31,6 +32,7 @@ CARRIES = {
     "leave": {"record_id", "list_ids"},
 }
 TURNS = 40
+UNREAD = "an edit of staff is overwritten unread"
 
 
 @dataclass
@@ -74,7 +76,13 @@ class World:
             contact = self.audience[record_id]
             silent = contact.deleted or contact.consent is Consent.opted_out
             lists = None if silent else contact.lists
-            self.seen_audience[record_id] = replace(contact, read_at=self.now, lists=lists)
+            self.seen_audience[record_id] = self._read(replace(contact, read_at=self.now, lists=lists))
+
+    def _read(self, contact: AudienceContact) -> AudienceContact:
+        """With the moment when it was last read otherwise."""
+        before = self.seen_audience.get(contact.record_id, contact)
+        alike = replace(before, read_at=contact.read_at, previous_at=None) == contact
+        return replace(contact, previous_at=before.previous_at if alike else before.read_at)
 
     def poll_crm(self) -> None:
         self.seen_crm = replace(self.crm, read_at=self.now)
@@ -237,13 +245,15 @@ Effect = Callable[[World, Mapping[str, Any]], dict[str, Any]]
 
 
 def _set_person(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
+    who = next(one for one in world.crm.individuals if one.record_id == payload["individual"])
+    assert payload["was"] == {"first_name": who.first_name, "last_name": who.last_name}, UNREAD
     named = {name: payload[name] for name in ("first_name", "last_name") if payload[name] is not None}
     world.set_individual(payload["individual"], **named)
     return named
 
 
 def _set_email(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    assert world.method(payload["method"]).value == payload["was"], "an edit of staff is overwritten unread"
+    assert world.method(payload["method"]).value == payload["was"], UNREAD
     world.set_method(payload["method"], value=payload["value"])
     return {"value": payload["value"]}
 
@@ -261,7 +271,8 @@ def _set_phone(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _set_address(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {name: payload[name] for name in ("street", "city", "state", "postal", "country")}
+    assert payload["was"] == (address_parts(world.crm.address) if world.crm.address else None), UNREAD
+    parts = {name: payload[name] for name in ADDRESS_PARTS}
     world.staff(address=Address(record_id="801", kind=payload["kind"], **parts))
     return parts
 
@@ -348,6 +359,3 @@ def moved_to(street: str) -> tuple[Address, ...]:
 
 def called(number: str) -> tuple[Phone, ...]:
     return (Phone("mobile", number),)
-
-
-__all__ = ["Oracle", "World", "address_parts", "called", "household_of_two", "moved_to"]

@@ -4,6 +4,7 @@ It exists to show that the judge finds nothing where nothing is wrong. It writes
 """
 
 import json
+from collections import Counter
 from typing import Any
 
 from keepstep_sandbox import people as crowd
@@ -68,7 +69,9 @@ class Oracle:
         self.audience = {one["contact_id"]: one for one in self.world.constant_contact.contacts(ACCOUNT)}
         self.names = {one["list_id"]: one["name"] for one in self.world.constant_contact.lists(ACCOUNT)}
         self.tags = {one["tagName"]: one["id"] for one in self.world.virtuous.tags(ORGANIZATION)}
-        self.contacts = self.world.virtuous.contacts(ORGANIZATION)
+        owned = ({p["phone_number"] for p in one["phone_numbers"]} for one in self.audience.values())
+        self.numbers = Counter(number for numbers in owned for number in numbers)
+        self.look()
         self.acts = list(self.world.log.acts)
         self.create()
         for number in self.audience:
@@ -132,12 +135,14 @@ class Oracle:
         if crossing is None:
             return None
         number = str(crossing["phone_number"])
-        holders = [o for o in self.audience.values() if number in [p["phone_number"] for p in o["phone_numbers"]]]
-        return number if len(holders) == 1 else None
+        return number if self.numbers[number] == 1 else None
 
     def contact(self, number: str) -> Raw | None:
-        mine = {"source": SOURCE, "id": number}
-        return next((one for one in self.contacts if mine in one["contactReferences"]), None)
+        return self.referred.get(number)
+
+    def look(self) -> None:
+        self.contacts = self.world.virtuous.contacts(ORGANIZATION)
+        self.referred = {r["id"]: one for one in self.contacts for r in one["contactReferences"]}
 
     def by_email(self, address: str) -> Raw | None:
         for contact in self.contacts:
@@ -271,7 +276,7 @@ class Oracle:
 
     def claims(self) -> list[Raw]:
         found = []
-        self.contacts = self.world.virtuous.contacts(ORGANIZATION)
+        self.look()
         for raw in self.world.constant_contact.contacts(ACCOUNT):
             number = raw["contact_id"]
             reason = self.planted(number)
@@ -280,11 +285,13 @@ class Oracle:
         return found
 
 
-def lived(seed: int = 1, count: int = 40, days: int = 3) -> tuple[World, Oracle, Week]:
+def lived(
+    seed: int = 1, count: int = 40, days: int = 3, rows: list[crowd.Person] | None = None
+) -> tuple[World, Oracle, Week]:
     """A whole week with the oracle at work every quarter of an hour while something is left to do."""
     world = World(seed)
     credentials = crowd.first_customer(world)
-    week = Week(world, crowd.generated(seed, count), days, 0)
+    week = Week(world, rows or crowd.generated(seed, count), days, 0)
     oracle = Oracle(world, credentials)
     swept = 0.0
     while not week.done:

@@ -26,7 +26,7 @@ class FakeService:
         self.url = ""
 
     async def start(self, control: str, session: aiohttp.ClientSession) -> None:
-        self._runner = web.ServerRunner(web.Server(self._handle))
+        self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.05)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()

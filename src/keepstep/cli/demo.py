@@ -77,7 +77,7 @@ class Demo:
             "kills": self.kills,
             "count": self.count,
         }
-        week = self.ask("POST", "/week/start", asked)
+        week: dict[str, Any] = self.ask("POST", "/week/start", asked)
         self._settle(week["credentials"])
         self.start()
         return week
@@ -94,7 +94,11 @@ class Demo:
         write_key_file(self.folder / "keepstep.key", os.urandom)
         from keepstep.cli.customer import CREDENTIALS
 
-        lines = [f"{platform}.{name}={credentials[platform][name]}" for platform, names in CREDENTIALS.items() for name in names]
+        lines = [
+            f"{platform}.{name}={credentials[platform][name]}"
+            for platform, names in CREDENTIALS.items()
+            for name in names
+        ]
         self.keepstep("customer", "add", CUSTOMER, given="\n".join(lines))
 
     def start(self) -> None:

@@ -22,18 +22,19 @@ class Lane(IntEnum):
 class Step:
     """One write that a decision wants. `target` is unique within (party, side); `group` names what may share a call.
 
-    Kinds and their payloads. Ids are text; in a creation a phone is {kind, raw} or None, an address is {kind, street,
-    city, state, postal, country} or None.
+    Kinds and their payloads. `was` is what the decision saw there: a write over anything else is not made, it is
+    decided anew. Ids are text; in a creation a phone is {kind, raw} or None, an address is {kind, street, city, state,
+    postal, country} or None.
 
     | side | kind | payload |
     |---|---|---|
     | crm | submit | record_id, first_name, last_name, email, phone, address, lists [ids], tags [names] |
     | crm | create | as submit; made directly, opted out |
     | crm | link | contact, record_id, individual |
-    | crm | set_person | contact, individual, first_name, last_name (None: leave) |
+    | crm | set_person | contact, individual, first_name, last_name (None: leave), was {first_name, last_name} |
     | crm | set_email | contact, individual, method, value, was |
     | crm | set_phone | contact, individual, method (None: add), kind, value, was |
-    | crm | set_address | contact, address (None: add), kind, street, city, state, postal, country |
+    | crm | set_address | contact, address (None: add), kind, street, city, state, postal, country, was {...} |
     | crm | set_consent | contact, individual, method, opted_in |
     | crm | add_tag, remove_tag | contact, tag_id, tag, list_id |
     | crm | note | contact, text, act |

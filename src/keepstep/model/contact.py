@@ -52,6 +52,7 @@ class AudienceContact:
 
     record_id: str
     read_at: Instant = 0.0
+    previous_at: Instant | None = None
     email: str | None = None
     consent: Consent = Consent.unknown
     deleted: bool = False

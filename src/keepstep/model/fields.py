@@ -10,6 +10,7 @@ from keepstep.model.canonical import FIELDS, canonical, fits, same
 from keepstep.model.change import Step, a_step
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual, Method, Side
 from keepstep.model.customer import Policy
+from keepstep.model.instant import Instant
 from keepstep.model.party import Fields, Party, Person, address_parts, audience_fields, primary_first
 
 NAMES = ("first_name", "last_name")
@@ -52,6 +53,7 @@ def compare(pair: Pair, policy: Policy) -> Compared:
         phone_method=phone.record_id if phone else None,
         audience=_seen(person.audience, here, settled),
         crm=_seen(person.crm, there, settled),
+        moved=_moved(pair, there, verdicts, policy.phone_region),
     )
     pair = replace(pair, person=person)
     edited = verdicts["email"] == "keep" and bool(here["email"]) and not fits("email", here["email"], there["email"])
@@ -113,7 +115,23 @@ def _verdict(field: str, here: Fields, there: Fields, pair: Pair, policy: Policy
         return "write" if empty or owned else "conflict"
     if same(field, ours, person.audience.get(field), region):
         return "keep"
-    return "write" if owned or same(field, theirs, person.crm.get(field), region) else "conflict"
+    alone = same(field, theirs, person.crm.get(field), region) and not _overlaps(field, pair)
+    return "write" if owned or alone else "conflict"
+
+
+def _overlaps(field: str, pair: Pair) -> bool:
+    """Was the CRM's last change seen before the audience side was last known to be otherwise? Then nobody can say which
+    edit was the later one, and both count as changed."""
+    moved, otherwise = pair.person.moved.get(field), pair.contact.previous_at
+    return moved is not None and otherwise is not None and otherwise < moved
+
+
+def _moved(pair: Pair, there: Fields, verdicts: dict[str, str], region: str) -> dict[str, Instant]:
+    """When each field was last seen changed on the CRM side by somebody else."""
+    seen = pair.person.crm or {}
+    kept = [field for field in seen if verdicts.get(field) in ("keep", "conflict")]
+    changed = [field for field in kept if not same(field, there[field], seen[field], region)]
+    return {**pair.person.moved, **dict.fromkeys(changed, pair.crm.read_at)}
 
 
 def _speaks_for_household(pair: Pair) -> bool:
@@ -136,7 +154,8 @@ def _writes(pair: Pair, here: Fields, there: Fields, verdicts: dict[str, str]) -
     wanted = {field for field, verdict in verdicts.items() if verdict == "write"}
     steps = []
     if not wanted.isdisjoint(NAMES):
-        steps.append(_write(pair, "set_person", {field: here[field] if field in wanted else None for field in NAMES}))
+        names = {field: here[field] if field in wanted else None for field in NAMES}
+        steps.append(_write(pair, "set_person", {**names, "was": {field: there[field] for field in NAMES}}))
     if "email" in wanted:
         payload = {"method": pair.mail.record_id, "value": here["email"], "was": there["email"]}
         steps.append(_write(pair, "set_email", payload))
@@ -146,7 +165,8 @@ def _writes(pair: Pair, here: Fields, there: Fields, verdicts: dict[str, str]) -
     if "address" in wanted:
         place = {"address": pair.crm.address.record_id if pair.crm.address else None, "kind": here["address_kind"]}
         # One household, one address: of two members who would fill it, the first one does.
-        steps.append(_write(pair, "set_address", {**place, **here["address"]}, target="set_address"))
+        payload = {**place, **here["address"], "was": there["address"]}
+        steps.append(_write(pair, "set_address", payload, target="set_address"))
     return steps
 
 

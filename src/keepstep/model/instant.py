@@ -22,7 +22,7 @@ def _moment(text: str) -> Instant:
     if len(text) <= 10:
         return datetime.combine(date.fromisoformat(text), time(), UTC).timestamp()
     read = datetime.fromisoformat(text)
-    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC).timestamp()
 
 
 def format_instant(at: Instant) -> str:

@@ -62,6 +62,7 @@ class Person:
     phone_method: str | None = None
     audience: Fields | None = None
     crm: Fields | None = None
+    moved: dict[str, Instant] = field(default_factory=dict)
     lists: tuple[str, ...] | None = None
     left: tuple[str, ...] = ()
     added: tuple[str, ...] = ()

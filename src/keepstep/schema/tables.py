@@ -162,6 +162,7 @@ custody = Table(
 # doc: what was last seen on each side, per party and per person. rev counts saves.
 party = Table("party", metadata, _customer(), _words("party_id", key=True), _json("doc"), _count("rev", "1"))
 
+# previous_at: when it was last read with another body.
 # One record as last read, raw. whole = every part that we ask for was asked for and answered; read_no counts reads.
 snapshot = Table(
     "snapshot",
@@ -173,6 +174,7 @@ snapshot = Table(
     _instant("read_at"),
     _json("body"),
     Column("whole", Boolean, nullable=False),
+    _instant("previous_at", null=True),
 )
 
 # The consent ledger: append only. kind: choice | address | record; direction: out | in. [after, before] is the

@@ -150,6 +150,12 @@ def audience_of(tx: Connection, shelf: Shelf, found: Iterable[Party]) -> dict[st
     return snapshots.get(tx, shelf.customer_id, shelf.audience, wanted)
 
 
+def audience_before(tx: Connection, shelf: Shelf, found: Iterable[Party]) -> dict[str, Instant]:
+    """When each of these people was last read with another body than now."""
+    wanted = [person.record_id for party in found for person in party.people]
+    return snapshots.previous(tx, shelf.customer_id, shelf.audience, wanted)
+
+
 def crm_of(tx: Connection, shelf: Shelf, found: Iterable[Party]) -> dict[str, snapshots.Reading]:
     """The stored readings of these parties' CRM contacts."""
     wanted = [party.crm_id for party in found if party.crm_id]

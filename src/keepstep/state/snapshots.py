@@ -25,9 +25,24 @@ def store(
     """
     newest = {row[0]: row for row in rows}
     known = get(tx, customer_id, platform, list(newest))
-    values = [_columns(customer_id, platform, *newest[key]) for key in sorted(newest)]
+    otherwise = previous(tx, customer_id, platform, list(newest))
+    differs = {key: key not in known or _differs(known[key][0], row[1]) for key, row in newest.items()}
+    otherwise |= {key: known[key][1] for key in known if differs[key]}
+    values = [
+        _columns(customer_id, platform, *newest[key]) | {"previous_at": otherwise.get(key)} for key in sorted(newest)
+    ]
     upsert(tx, snapshot, values, _read_again)
-    return [key for key, row in newest.items() if key not in known or _differs(known[key][0], row[1])]
+    return [key for key in newest if differs[key]]
+
+
+def previous(tx: Connection, customer_id: str, platform: str, record_ids: Sequence[str]) -> dict[str, Instant]:
+    """Record id to the moment it was last read with another body than now, for those that ever were."""
+    found: dict[str, Instant] = {}
+    for some in portions(record_ids):
+        mine = (snapshot.c.customer_id == customer_id, snapshot.c.platform == platform, snapshot.c.record_id.in_(some))
+        rows = tx.execute(select(snapshot.c.record_id, snapshot.c.previous_at).where(*mine))
+        found.update((row.record_id, row.previous_at) for row in rows if row.previous_at is not None)
+    return found
 
 
 def _differs(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
@@ -42,7 +57,8 @@ def _columns(
 
 
 def _read_again(new: Excluded) -> dict[str, object]:
-    return {"read_no": snapshot.c.read_no + 1, "read_at": new.read_at, "body": new.body, "whole": new.whole}
+    values = {name: new[name] for name in ("read_at", "body", "whole", "previous_at")}
+    return {"read_no": snapshot.c.read_no + 1, **values}
 
 
 def get(tx: Connection, customer_id: str, platform: str, record_ids: Sequence[str]) -> dict[str, Reading]:

@@ -17,7 +17,7 @@ from keepstep.model.contact import Side
 from keepstep.model.errors import Blocked, Permanent, Transient, Unanswered
 from keepstep.model.instant import Instant
 from keepstep.model.party import Party
-from keepstep.model.settle import refused, settle, submitted, withdrawn
+from keepstep.model.settle import outdated, refused, settle, submitted, withdrawn
 from keepstep.queue import Job, Slot, State, StepRow
 from keepstep.state import customers, dead_letters, journal, marks, readings, submissions
 from keepstep.submit.decided import CREATING, as_step
@@ -150,6 +150,7 @@ class _Tally:
         match outcome:
             case Done(answer):
                 self._keep(settle(self._party(row), step, answer))
+                self._created(row)
                 self.done.append(row.id)
             case Nothing():
                 self._keep(settle(self._party(row), step, {}))
@@ -163,6 +164,8 @@ class _Tally:
             case Unknown(look_after):
                 self._unknown(row, step, look_after)
             case Retry(after):
+                # Whatever kept it from happening may have changed what it would change: read again before deciding again.
+                self._keep(outdated(self._party(row), step.side, row.member or ""))
                 self.again[row.id] = self.now + self.desk.chance.uniform(after, after * 1.5)
             case Dead():
                 self._bury(row, step, outcome)
@@ -230,6 +233,11 @@ class _Tally:
 
     def _party(self, row: StepRow) -> Party:
         return self.parties[row.party_id]
+
+    def _created(self, row: StepRow) -> None:
+        """A direct creation is confirmed by its own answer; an import only by the reading that shows it."""
+        if row.kind == "create":
+            submissions.set_state(self.tx, self.desk.customer_id, row.member or "", "resolved")
 
     def _keep(self, party: Party) -> None:
         self.parties[party.party_id] = party

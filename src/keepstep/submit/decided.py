@@ -10,11 +10,12 @@ from keepstep import queue
 from keepstep.desk import Desk
 from keepstep.model.canonical import email, phone
 from keepstep.model.change import Lane, Step
+from keepstep.model.contact import Side
 from keepstep.model.decide import Decision, Setting, decide
 from keepstep.model.instant import Instant
 from keepstep.model.party import Party
 from keepstep.model.settle import submitted
-from keepstep.queue import Job, Slot
+from keepstep.queue import Job, Slot, StepRow
 from keepstep.state import consent, dead_letters, journal, marks, parties, readings, submissions
 from keepstep.submit.load import Case, custody_rows
 
@@ -197,11 +198,11 @@ def _open(tx: Connection, desk: Desk, job: Job, now: Instant) -> None:
     readings.save(tx, desk.customer_id, found.values())
 
 
-def as_step(row: Any) -> Step:
+def as_step(row: StepRow) -> Step:
     """A stored step as the model knows it."""
     return Step(
         party_id=row.party_id,
-        side=row.side,
+        side=Side(row.side),
         kind=row.kind,
         target=row.target,
         lane=Lane(row.lane),

@@ -54,12 +54,13 @@ def load(tx: Connection, desk: Desk, entries: Sequence[Entry]) -> list[Case]:
     found = readings.load(tx, desk.customer_id, [entry.party_id for entry in entries])
     here = readings.audience_of(tx, shelf_of(desk), found.values())
     there = readings.crm_of(tx, shelf_of(desk), found.values())
+    before = readings.audience_before(tx, shelf_of(desk), found.values())
     flying = _flying(tx, desk.customer_id, list(found))
     return [
         Case(
             entry,
             found[entry.party_id],
-            _stored(desk, found[entry.party_id], here, there),
+            _stored(desk, found[entry.party_id], here, there, before),
             in_flight=entry.party_id in flying,
             postponed="unknown_call" if flying.get(entry.party_id) else None,
         )
@@ -78,11 +79,13 @@ def _flying(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[
     return flying
 
 
-def _stored(desk: Desk, party: Party, here: Mapping[str, Any], there: Mapping[str, Any]) -> Readings:
+def _stored(
+    desk: Desk, party: Party, here: Mapping[str, Any], there: Mapping[str, Any], before: Mapping[str, Instant]
+) -> Readings:
+    read = {one.record_id: here[one.record_id] for one in party.people if one.record_id in here}
     audience = {
-        person.record_id: desk.audience.snapshot(here[person.record_id][0], here[person.record_id][1])
-        for person in party.people
-        if person.record_id in here
+        record_id: replace(desk.audience.snapshot(raw, read_at), previous_at=before.get(record_id))
+        for record_id, (raw, read_at, _whole) in read.items()
     }
     raw = there.get(party.crm_id or "")
     return Readings(crm=desk.crm.snapshot(raw[0], raw[1]) if raw else None, audience=audience)

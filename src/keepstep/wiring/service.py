@@ -113,9 +113,7 @@ class Service:
     def _grant(self, customer_id: str, platform: str, http: Http) -> Grant:
         known = self.settings.platforms[platform]
         if known.auth_url is None:
-            return KeyGrant(
-                customer_id=customer_id, platform=platform, db=self.db, vault=self.vault, clock=self.clock
-            )
+            return KeyGrant(customer_id=customer_id, platform=platform, db=self.db, vault=self.vault, clock=self.clock)
         pace = self._pace.setdefault(known.application_key, Pace(self.clock))
         return OAuthGrant(
             customer_id=customer_id,

@@ -19,6 +19,7 @@ PERSON = (
 )
 ADDRESS = ("label", "address1", "address2", *ADDRESS_PARTS, "startMonth", "startDay", "endMonth", "endDay")
 METHOD = ("type", "value", "isOptedIn")
+NAMES = {"first_name": "firstName", "last_name": "lastName"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +67,32 @@ def consent(step: Step) -> Edit:
 
 def person(step: Step) -> Edit:
     """Names of an individual; deceased, birth, collections and the rest go back as read."""
-    names = {"firstName": step.payload.get("first_name"), "lastName": step.payload.get("last_name")}
-    wanted = {key: name for key, name in names.items() if name is not None}
+    wanted = {key: step.payload[field] for field, key in NAMES.items() if step.payload.get(field) is not None}
+    was = step.payload.get("was") or {}
     return Edit(
         path=f"/api/ContactIndividual/{segment(step.payload['individual'])}",
         fits=lambda raw: all(canonical.same("first_name", _text(raw, key), name) for key, name in wanted.items()),
         changed=lambda raw: _person_model(raw) | wanted,
         told=lambda raw: {"first_name": _text(raw, "firstName"), "last_name": _text(raw, "lastName")},
+        stale=lambda raw: (
+            not all(
+                canonical.fits(field, was.get(field), _text(raw, key))
+                for field, key in NAMES.items()
+                if key in wanted and was
+            )
+        ),
     )
 
 
 def address(step: Step) -> Edit:
     """The parts of an address that the step names; its label stays."""
+    was = step.payload.get("was")
     return Edit(
         path=f"/api/ContactAddress/{segment(step.payload['address'])}",
         fits=lambda raw: same_address(raw, step.payload),
         changed=lambda raw: _address_model(raw) | _address_parts(raw, step.payload),
         told=told_address,
+        stale=lambda raw: bool(was) and not canonical.fits("address", was, told_address(raw)),
     )
 
 

@@ -249,6 +249,7 @@ def upgrade() -> None:
         sa.Column("read_at", sa.Float(), nullable=False),
         sa.Column("body", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("whole", sa.Boolean(), nullable=False),
+        sa.Column("previous_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "platform", "record_id", name=op.f("pk_snapshot")),
     )
     op.create_table(
