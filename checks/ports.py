@@ -19,7 +19,7 @@ EXEMPT = {
     "database": "threads are how synchronous SQL is awaited; offset() asks PostgreSQL for its clock",
     "web": "answers real sockets under uvicorn",
     "wire/http.py": "the HTTP port itself, on aiohttp",
-    "wiring.py": "hands in the real clock, randomness and tasks",
+    "wiring": "hands in the real clock, randomness and tasks",
 }
 
 # A name stands for everything below it: "random" is the whole module.

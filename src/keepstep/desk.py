@@ -1,9 +1,12 @@
 """The desk: everything that one customer's work needs while its slot is held. Every block gets it and nothing else."""
 
+import hashlib
+import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from keepstep.database import Database
+from keepstep.model.canonical import email
 from keepstep.model.customer import Route
 from keepstep.ports import Audience, Chance, Clock, Crm
 from keepstep.queue import Slot
@@ -17,7 +20,8 @@ CALL_TIMEOUT = 30.0
 class Desk:
     """One customer's open route: both connectors, the ports and the database.
 
-    `hook_url` is where its webhooks arrive, `hook_secret` signs them; None where nobody can reach us.
+    `hook_url` is where its webhooks arrive, `hook_secret` signs them; None where nobody can reach us. `ledger_key` is the
+    key of the address hashes in the consent ledger.
     """
 
     route: Route
@@ -28,10 +32,17 @@ class Desk:
     chance: Chance
     hook_url: str | None = None
     hook_secret: Secret | None = None
+    ledger_key: Secret | None = None
 
     @property
     def customer_id(self) -> str:
         return self.route.customer_id
+
+    def hashed(self, address: str) -> str | None:
+        """An address as the consent ledger knows it; None where the customer has no ledger key."""
+        if self.ledger_key is None:
+            return None
+        return hmac.new(self.ledger_key.reveal().encode(), email(address).encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

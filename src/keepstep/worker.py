@@ -13,6 +13,7 @@ from keepstep.state import journal
 from keepstep.wiring import Service
 
 PAUSE_AFTER_FAILURE = 60.0
+PAUSE_AFTER_TROUBLE = 5.0
 
 
 def chores(desk: Desk) -> tuple[Chore, ...]:
@@ -29,8 +30,12 @@ async def run(service: Service, stop: Wake) -> None:
 async def _forever(service: Service) -> None:
     holder = service.chance.id()
     while True:
-        if await work(service, holder) is None:
-            await service.clock.until(await service.db.run(queue.next_claim), service.woken)
+        try:
+            if await work(service, holder) is None:
+                await service.clock.until(await service.db.run(queue.next_claim), service.woken)
+        except Exception as failure:  # a database that fails for a moment must not end a worker that nobody starts again
+            telemetry.note(telemetry.Process.library, source="worker", **telemetry.trouble_of(failure))
+            await service.clock.sleep(PAUSE_AFTER_TROUBLE)
 
 
 async def once(service: Service, customer_id: str | None) -> dict[str, int]:

@@ -18,9 +18,8 @@ from keepstep_sandbox.world import World
 
 PATIENCE = aiohttp.ClientTimeout(total=120.0)  # real seconds; a service that takes longer for one moment hangs
 WEBHOOK_PATIENCE = aiohttp.ClientTimeout(total=10.0)  # Virtuous facts 13.5, 18.7
-GRAIN = (
-    0.5  # deliveries of one half second are made together: five hundred new contacts need ten moments, not five hundred
-)
+RESTART = 60.0  # real seconds a killed service may take to join again
+GRAIN = 0.5  # deliveries of one half second are made together: five hundred contacts need ten moments, not five hundred
 ROUNDS = 200  # how often one moment may have consequences before we call it a loop
 
 
@@ -48,6 +47,8 @@ class Clock:
         self._telling: asyncio.Task[float | None] | None = None
         self._releases: dict[int, asyncio.Future[Response]] = {}
         self._arrived = asyncio.Event()
+        self._present = asyncio.Event()
+        self._present.set()
 
     # holds
 
@@ -68,23 +69,31 @@ class Clock:
         self._arrived.clear()
         return count
 
-    @property
-    def holding(self) -> bool:
-        """Whether a request is held now."""
-        return bool(self._releases)
-
     # the service
 
     def join(self, address: str) -> None:
         """From now on this service keeps our time."""
         self.leave()
         self.address = address
+        self._present.set()
 
     def leave(self) -> None:
         """The service is gone, or about to be killed: nobody is told the time until one joins."""
         if self._telling is not None:
             self._telling.cancel()
         self.address, self._telling, self._service_due = None, None, None
+
+    def expect(self) -> None:
+        """The service is about to be killed and will join again: no time passes without it."""
+        self.leave()
+        self._present.clear()
+
+    async def present(self) -> None:
+        """Wait until the service that was killed has joined again. Raises Stuck if it does not."""
+        try:
+            await asyncio.wait_for(self._present.wait(), RESTART)
+        except TimeoutError:
+            raise Stuck("the service was killed and did not join again") from None
 
     # time
 

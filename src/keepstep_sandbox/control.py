@@ -163,10 +163,11 @@ class Control:
         if self.week is None:
             raise ValueError("no week was started")
         self.clock.release(answered=False)
+        await self.clock.present()
         self.week.begin_step()
         while not self.week.checkpoint():
             arrived = await self.clock.advance(self.week.until())
             self.week.reached(held=not arrived)
-        if self.week.ask is not None:
-            self.clock.leave()
+        if self.week.ask is not None and self.clock.address is not None:
+            self.clock.expect()
         return self.week.told()

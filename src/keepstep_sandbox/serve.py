@@ -97,8 +97,10 @@ def _sent(request: web.BaseRequest, response: Response) -> web.StreamResponse:
     return web.Response(status=response.status, headers=dict(response.headers), body=response.body)
 
 
-def _large(*parts: Any) -> web.BaseRequest:
-    return web.BaseRequest(*parts, asyncio.get_running_loop(), client_max_size=LARGEST_BODY)
+def _large(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """A request whose body may be as large as the vendors' imports."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)
 
 
 def _announced(value: dict[str, Any], ports_file: Path | None) -> None:

@@ -29,7 +29,7 @@ from keepstep_sandbox.http import Request, Response
 from keepstep_sandbox.virtuous import Virtuous
 from keepstep_sandbox.virtuous.outbox import Delivery
 
-START = 1_750_000_000.0  # a Sunday, 8:06 in Phoenix
+START = 1_750_050_400.0  # a Sunday, 22:06 in Phoenix: the first nightly batch is near
 ZONE = ZoneInfo("America/Phoenix")
 CUSTOMER = "acme"
 SOURCE = "Constant Contact"
@@ -185,8 +185,8 @@ class Crossing:
         self.until(self.clock.at + minutes * MINUTE + hours * HOUR + days * DAY)
 
     def night(self) -> None:
-        """Until an hour after the next nightly batch."""
-        self.until(self._midnight + HOUR)
+        """Until ten minutes after the next nightly batch."""
+        self.until(self._midnight + 10 * MINUTE)
 
     def until(self, at: float) -> None:
         self.ask(self._until(at))

@@ -178,6 +178,11 @@ def test_our_own_opt_outs_are_no_acts_on_either_side() -> None:
         assert person(world.party).acts == acts
 
 
+def test_somebody_who_is_out_on_both_sides_is_in_step() -> None:
+    for world in (opted_out_here(), opted_out_there()):
+        assert (person(world.party).standing, person(world.party).reason) == ("in_step", "")
+
+
 def opted_out_here() -> World:
     world = household_of_two()
     world.opt_out("a")

@@ -67,6 +67,14 @@ def test_the_writes_own_answer_becomes_seen() -> None:
     assert (person(known).crm or {})["phone"] == "6172539999"
 
 
+def test_a_write_leaves_the_base_of_every_other_field() -> None:
+    changed = replace(ANN, first_name="Anna")
+    decision = decided(paired(HERS, ANN), HERS, changed)
+    known = person(settle(decision.party, decision.steps[0], {}))
+    assert (known.audience or {})["last_name"] == (known.crm or {})["last_name"] == "Lee"
+    assert (known.audience or {})["first_name"] == (known.crm or {})["first_name"] == "Anna"
+
+
 def test_an_address_becomes_seen_as_the_crm_wrote_it() -> None:
     moved = replace(ANN, addresses=(replace(PLACE, street="2 Oak"),))
     decision = decided(paired(HERS, ANN), HERS, moved)

@@ -145,6 +145,23 @@ def test_a_join_of_ours_whose_tag_is_gone_again_is_taken_back() -> None:
     assert person(agreed.party).added == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "crm", "ann"),
+    [
+        ((PLAIN, ANN), PLAIN, on(ANN)),
+        ((TAGGED, on(ANN)), TAGGED, ANN),
+        ((PLAIN, ANN), TAGGED, ANN),
+        ((TAGGED, on(ANN)), PLAIN, on(ANN)),
+    ],
+)
+def test_what_is_not_done_yet_is_wanted_again(
+    before: tuple[CrmContact, AudienceContact], crm: CrmContact, ann: AudienceContact
+) -> None:
+    first = decided(paired(*before, BOB), crm, ann, BOB)
+    assert len(first.steps) == 1
+    assert decided(first.party, crm, ann, BOB).steps == first.steps
+
+
 # --- no base ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The program on real sockets: the control door, the clock's protocol, kills in the middle of a write."""
 
 import asyncio
+import io
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -182,7 +183,12 @@ def test_a_whole_week_runs_through_the_door_with_kills_and_ends_in_a_report(run:
             if step["ask"]:
                 asks.append(step["ask"])
                 await service.stop()
+                before = (await sandbox.ask("/time"))["now"]
+                stepping = asyncio.get_running_loop().create_task(sandbox.ask("/week/step"))
+                await asyncio.sleep(0.05)
+                assert (await sandbox.ask("/time"))["now"] == before  # no time passes without the service
                 service = await joined(sandbox, 900.0, writes)
+                step = await stepping
             if step["done"]:
                 break
         assert [one["when"] for one in asks] == ["write took effect", "between calls"]
@@ -246,5 +252,17 @@ def test_load_act_received_state_batch_and_reset_do_what_they_say(run: Any) -> N
         assert fresh["now"] == START
         assert (await sandbox.ask("/received"))["received"] == []
         assert await sandbox.ask("/state") != before
+
+    run(scenario)
+
+
+def test_a_body_as_large_as_an_import_passes_the_shell(run: Any) -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        row = {"referenceId": "r", "firstName": "Ada", "lastName": "B" * 3_000_000}
+        body = io.BytesIO(json.dumps({"referenceSource": "X", "contacts": [row]}).encode())
+        headers = {"Authorization": "Bearer sandbox-virtuous-key", "Content-Type": "application/json"}
+        url = sandbox.urls["virtuous"] + "/api/Contact/Batch"
+        async with sandbox.session.post(url, data=body, headers=headers) as answer:
+            assert answer.status == 200
 
     run(scenario)

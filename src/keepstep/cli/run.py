@@ -29,7 +29,7 @@ def serve() -> None:
         from keepstep import telemetry
         from keepstep.web import build, listening
 
-        async with open_service(settings()) as service:
+        async with open_service(settings()) as service, service.working():
             telemetry.setup(service.settings.service.log, service.clock.now)
             stopped = _signalled()
             async with listening(build(_door(service)), *service.settings.service.listen) as port:
@@ -56,7 +56,7 @@ def work(
     async def worked() -> None:
         from keepstep import telemetry, worker
 
-        async with open_service(settings()) as service:
+        async with open_service(settings()) as service, service.working():
             telemetry.setup(service.settings.service.log, service.clock.now)
             if once:
                 show(await worker.once(service, customer), as_json)

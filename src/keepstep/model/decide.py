@@ -168,9 +168,22 @@ def _attached(
     return replace(party, crm_id=crm.record_id), person, None
 
 
+def _sent_again(party: Party, person: Person, contact: AudienceContact) -> Wanted:
+    """A submission that certainly never arrived goes again word for word, while its person may still be mailed."""
+    again = person.submission
+    if again is None or again.state != "again":
+        return Wanted(person)
+    if contact.consent is not Consent.opted_in or contact.deleted:
+        return Wanted(replace(person, submission=None))
+    target = f"create:{person.record_id}"
+    return Wanted(
+        person, (a_step(party.party_id, person.record_id, "submit", again.sent, target=target, group="submit"),)
+    )
+
+
 def _stranger(party: Party, person: Person, contact: AudienceContact, found: Match | None, setting: Setting) -> Wanted:
     if found is None:
-        return Wanted(person)
+        return _sent_again(party, person, contact)
     if found.verdict == "same_person" and found.crm and found.individual:
         return _link(party, person, found.crm, found.individual)
     if found.verdict == "nobody":

@@ -41,7 +41,7 @@ class Act:
 class Submission:
     """A creation under way. While it is unresolved nothing else creates this person. `sent` is its payload."""
 
-    state: Literal["intended", "waiting", "unknown", "review"]
+    state: Literal["intended", "waiting", "unknown", "again", "review"]
     since: Instant
     sent: Mapping[str, Any]
 

@@ -19,13 +19,12 @@ from keepstep.model.instant import Instant
 from keepstep.model.party import Party
 from keepstep.model.settle import outdated, refused, settle, submitted, withdrawn
 from keepstep.queue import Job, Slot, State, StepRow
-from keepstep.state import customers, dead_letters, journal, marks, readings, submissions
+from keepstep.state import customers, dead_letters, journal, readings, submissions
 from keepstep.submit.decided import CREATING, as_step
 
 TURN = 5.0
 TRIES = 5
 HOURLY = 3600.0
-REVIEW = 72 * 3600.0
 LOOK_AFTER = {Side.audience: 120.0, Side.crm: 30.0}
 
 
@@ -181,21 +180,14 @@ class _Tally:
         return row.tries + 1 >= TRIES and row.lane != Lane.consent and outcome.after < HOURLY
 
     def _unknown(self, row: StepRow, step: Step, look_after: float) -> None:
-        if row.kind == "submit" and self._batch_ran_without(row):
-            self._creation_again(row, Retry(0.0))
-            self.again[row.id] = self.now
-            return
         if row.kind in CREATING:
-            state = "review" if self.now - row.since > REVIEW else "unknown"
-            self._keep(submitted(self._party(row), step, state, self.now))
-            submissions.set_state(self.tx, self.desk.customer_id, row.member or "", state)
+            self._keep(submitted(self._party(row), step, "unknown", self.now))
+            submissions.set_state(self.tx, self.desk.customer_id, row.member or "", "unknown")
+        if row.kind == "submit":  # nothing shows before the batch has run: confirm.py looks then
+            self.done.append(row.id)
+            return
         self.unknown = True
         self.look_at.append(self.now + look_after)
-
-    def _batch_ran_without(self, row: StepRow) -> bool:
-        """A row of ours that was sent later has come out of the batch, and this one is not there: it never arrived."""
-        mark = marks.get(self.tx, self.desk.customer_id, self.desk.route.crm, "batch").mark
-        return mark is not None and mark > row.since
 
     def _bury(self, row: StepRow, step: Step, outcome: Dead) -> None:
         self._keep(refused(self._party(row), step))

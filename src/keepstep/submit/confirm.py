@@ -73,16 +73,41 @@ def _opted_out(tx: Connection, desk: Desk, waiting: list[dict[str, Any]]) -> set
 
 
 async def ask_for_stuck(desk: Desk, slot: Slot) -> None:
-    """Who waits for more than a day is asked for by reference; found means that the webhook and the poll were missed."""
+    """Ask by reference for who waits for more than a day, once a day each, and for whoever's submission nobody answered
+    once the batch has run others of ours. Found means that the webhook and the poll were missed."""
     now = desk.clock.now()
-    waiting = await desk.db.run(submissions.unresolved, desk.customer_id)
-    stuck = [row for row in waiting if now - row["since"] > DAY][:STUCK_BATCH]
+    stuck = (await desk.db.run(_stuck, desk, now))[:STUCK_BATCH]
     found = {}
     for row in stuck:
         record = await desk.crm.by_reference(row["record_id"])
         if record is not None:
             found[row["record_id"]] = record
     await desk.db.run(_recovered, desk, slot, stuck, found, now)
+
+
+def _stuck(tx: Connection, desk: Desk, now: Instant) -> list[dict[str, Any]]:
+    batch = marks.get(tx, desk.customer_id, desk.route.crm, "batch").mark or 0.0
+    waiting = submissions.unresolved(tx, desk.customer_id)
+    return [row for row in waiting if _a_day_more(now - row["since"]) or _left_behind(row, batch)]
+
+
+def _a_day_more(age: float) -> bool:
+    return age // DAY > max(age - HOUR, 0.0) // DAY
+
+
+def _left_behind(row: dict[str, Any], batch: Instant) -> bool:
+    """Nobody answered it, and a row of ours that was sent then or later has come out of the batch."""
+    return bool(row["state"] == "unknown" and row["since"] <= batch)
+
+
+def _send_again(tx: Connection, desk: Desk, row: dict[str, Any], now: Instant) -> None:
+    """It never arrived: the next decision sends the very same payload again."""
+    party = readings.load(tx, desk.customer_id, [row["party_id"]]).get(row["party_id"])
+    person = party.person(row["record_id"]) if party else None
+    if party and person and person.submission:
+        again = replace(person, submission=replace(person.submission, state="again"))
+        readings.save(tx, desk.customer_id, [party.with_person(again)])
+        queue.put(tx, desk.customer_id, [(party.party_id, Lane.changes, now)], now)
 
 
 def _recovered(
@@ -92,7 +117,12 @@ def _recovered(
     rows = [(record_id, raw, desk.crm.snapshot(raw, now)) for record_id, raw in found.values()]
     news = readings.file_crm(tx, shelf_of(desk), rows, now, now, desk.chance.id)
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in news], now)
-    lost = [row for row in stuck if row["record_id"] not in found and now - row["since"] > 3 * DAY]
+    absent = [row for row in stuck if row["record_id"] not in found]
+    batch = marks.get(tx, desk.customer_id, desk.route.crm, "batch").mark or 0.0
+    for row in absent:
+        if _left_behind(row, batch):
+            _send_again(tx, desk, row, now)
+    lost = [row for row in absent if row["state"] != "unknown" and now - row["since"] > 3 * DAY]
     for row in lost:
         submissions.set_state(tx, desk.customer_id, row["record_id"], "review")
     lines = [(now, row["party_id"], "stuck", {"record": row["record_id"]}) for row in lost]

@@ -13,7 +13,7 @@ from keepstep.model.change import Lane, Step
 from keepstep.model.contact import Side
 from keepstep.model.decide import Decision, Setting, decide
 from keepstep.model.instant import Instant
-from keepstep.model.party import Party
+from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import submitted
 from keepstep.queue import Job, Slot, StepRow
 from keepstep.state import consent, dead_letters, journal, marks, parties, readings, submissions
@@ -79,9 +79,9 @@ def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: 
         if person.imported and person.opted_in is True and before.opted_in is None:
             _learn(tx, desk)
         if before.submission and not person.submission:
-            _resolve(tx, desk, person.record_id, before.submission.since)
+            _resolve(tx, desk, person, before.submission.since)
     parties.set_custody(tx, desk.customer_id, party.party_id, custody_rows(desk, party, case.readings.audience))
-    consent.append(tx, desk.customer_id, [_ledger(desk, party, *pair, now) for pair in decision.acts])
+    consent.append(tx, desk.customer_id, [_ledger(desk, case, *pair, now) for pair in decision.acts])
     lines = [(now, party.party_id, note.kind, {"record": note.record_id, **note.data}) for note in decision.notes]
     journal.append(tx, desk.customer_id, [*lines, *_standing_lines(case, party, now)])
 
@@ -99,20 +99,27 @@ def _learn(tx: Connection, desk: Desk) -> None:
     marks.put(tx, desk.customer_id, replace(mark, data={"opt_in": True}))
 
 
-def _resolve(tx: Connection, desk: Desk, record_id: str, since: Instant) -> None:
-    """Confirmed. The batch is now known to have run rows that were sent at that time."""
-    submissions.set_state(tx, desk.customer_id, record_id, "resolved")
+def _resolve(tx: Connection, desk: Desk, person: Person, since: Instant) -> None:
+    """Confirmed: the batch is now known to have run rows that were sent at that time. Or given up: it never arrived."""
+    if not person.individual:
+        submissions.withdraw(tx, desk.customer_id, person.record_id)
+        return
+    submissions.set_state(tx, desk.customer_id, person.record_id, "resolved")
     mark = marks.get(tx, desk.customer_id, desk.route.crm, "batch")
     marks.put(tx, desk.customer_id, replace(mark, mark=max(since, mark.mark or 0.0)))
 
 
-def _ledger(desk: Desk, party: Party, record_id: str, act: Any, now: Instant) -> dict[str, Any]:
+def _ledger(desk: Desk, case: Case, record_id: str, act: Act, now: Instant) -> dict[str, Any]:
+    """An act for the ledger, which holds keyed hashes of addresses, so that erasure and proof can both hold."""
+    contact = case.readings.audience.get(record_id)
+    address = contact.email if contact else None
     platform = desk.route.crm if act.side == "crm" else desk.route.audience
     evidence = {"id": act.id, "reason": act.reason} if act.reason else {"id": act.id}
     return {
-        "party_id": party.party_id,
+        "party_id": case.party.party_id,
         "platform": platform,
         "record_id": record_id,
+        "address_hash": desk.hashed(address) if address else None,
         "kind": act.kind,
         "direction": act.direction,
         "after": act.after,
@@ -217,10 +224,11 @@ def gate_is_fresh(tx: Connection, desk: Desk, now: Instant) -> bool:
     """Were opt-outs and labels read within the gate's window, and is no opt-out waiting to be decided?"""
     window = desk.route.policy.gate
     read = [marks.get(tx, desk.customer_id, desk.route.audience, name) for name in ("opted_out", "lists")]
-    fresh = all(now - ((mark.data or {}).get("finished") or 0.0) <= window for mark in read)
+    stale = [mark for mark in read if now - ((mark.data or {}).get("finished") or 0.0) > window]
     waiting = queue.backlog(tx, desk.customer_id)
-    if not fresh and waiting["steps"].get("gate"):
-        for mark in read:
+    if waiting["steps"].get("gate"):
+        # The stale ones only: pulling the fresh one as well would let it run first every turn, and the other one never.
+        for mark in stale:
             if mark.due is None or mark.due > now:
                 marks.put(tx, desk.customer_id, replace(mark, due=now))
-    return fresh and int(Lane.consent) not in waiting["entries"]
+    return not stale and int(Lane.consent) not in waiting["entries"]

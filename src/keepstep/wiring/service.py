@@ -1,7 +1,8 @@
 """A running Keepstep: what every customer shares, and one desk for each."""
 
 import base64
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import Connection as Tx
 
 from keepstep import queue
 from keepstep.database import Database
-from keepstep.desk import Desk
+from keepstep.desk import CALL_TIMEOUT, Desk
 from keepstep.model.errors import Misconfigured, Refused
 from keepstep.model.instant import Instant
 from keepstep.ports import Chance, Clock, Connection, Connector, Grant, Http, Permits, Wake
@@ -20,9 +21,10 @@ from keepstep.tokens import KeyGrant, OAuthGrant, Pace, start_over
 from keepstep.wire.http import Breaker
 from keepstep.wire.permits import SharedPermits
 from keepstep.wiring import report
+from keepstep.wiring.lock import only_worker
 from keepstep.wiring.standin import announce
 
-HOOK = "hook"
+OURS = "keepstep"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class Service:
         shared = {"reference_source": policy.reference_source}
         token = await self.db.run(self.vault.get, customer_id, route.crm, "door_token")
         secret = await self.db.run(self.vault.get, customer_id, route.crm, "webhook_secret")
+        ledger = await self.db.run(self.vault.get, customer_id, OURS, "ledger_key")
         return Desk(
             route=route,
             audience=audience.open_audience(self._connection(customer_id, route.audience, shared)),
@@ -77,6 +80,7 @@ class Service:
             chance=self.chance,
             hook_url=self.hook_url(route.crm, token),
             hook_secret=secret,
+            ledger_key=ledger,
         )
 
     def hook_url(self, platform: str, token: Secret | None) -> str | None:
@@ -157,6 +161,17 @@ class Service:
         await self.db.run(queue.wake, customer_id, self.clock.now())
         self.woken.set()
 
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Be the one worker of an SQLite file. The dead one's leases end once its last call must have ended.
+
+        Raises Transient while another process works.
+        """
+        with only_worker(self.settings.service.database):
+            if self.db.dialect == "sqlite":
+                await self.db.run(queue.expire_leases, self.clock.now() + CALL_TIMEOUT)
+            yield
+
     async def listening(self, port: int) -> None:
         """The doors are open. In virtual time the control door is told where this process' clock is."""
         if self.settings.service.clock:
@@ -185,10 +200,12 @@ class Service:
         if "refresh_token" in secrets:
             start_over(tx, self.vault, customer_id, platform)
         customers.set_connection(tx, customer_id, platform, None, {})
-        for name in ("door_token", "webhook_secret"):
-            if self.connectors[platform].signatures and self.vault.get(tx, customer_id, platform, name) is None:
-                made = Secret(base64.urlsafe_b64encode(self.chance.token(32)).decode().rstrip("="))
-                self.vault.put(tx, customer_id, platform, name, made, now)
+        made = [(OURS, "ledger_key")]
+        made += [(platform, name) for name in ("door_token", "webhook_secret") if self.connectors[platform].signatures]
+        for owner, name in made:
+            if self.vault.get(tx, customer_id, owner, name) is None:
+                secret = Secret(base64.urlsafe_b64encode(self.chance.token(32)).decode().rstrip("="))
+                self.vault.put(tx, customer_id, owner, name, secret, now)
         queue.let_go(tx, customer_id, "blocked", now)
 
     async def customers(self) -> Sequence[dict[str, Any]]:

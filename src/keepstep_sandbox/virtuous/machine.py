@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from email.utils import formatdate
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -39,7 +41,11 @@ class Virtuous:
     # --- requests ---
 
     def handle(self, request: Request, now: float) -> Response:
-        """Answer one request below /api or at /Token."""
+        """Answer one request below /api or at /Token. Every answer tells the server's time, as HTTP has it."""
+        response = self._handled(request, now)
+        return replace(response, headers={**response.headers, "Date": formatdate(int(now), usegmt=True)})
+
+    def _handled(self, request: Request, now: float) -> Response:
         if request.path == "/Token":
             return self._grants.answer(request, now) if request.method == "POST" else Response(404)
         organization = self._authorized(request, now)

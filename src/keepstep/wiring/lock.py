@@ -1,0 +1,26 @@
+"""One worker process for one SQLite file: a lock that the kernel frees, so that no pid file can outlive its process."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from keepstep.model.errors import Transient
+
+
+@contextlib.contextmanager
+def only_worker(database: str) -> Iterator[None]:
+    """Hold the file's lock for the length of a block. Raises Transient while another process holds it; on PostgreSQL any
+    number of workers may run."""
+    url = make_url(database)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        yield
+        return
+    with Path(f"{url.database}.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Transient("another keepstep serve or work holds this database; it does the work") from None
+        yield

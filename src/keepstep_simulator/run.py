@@ -1,0 +1,184 @@
+"""One seed: chaos, healing, quiescence, and what the checkers say."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from keepstep.wiring.service import Service
+from keepstep_sandbox.judge import judge
+from keepstep_sandbox.world import START, next_midnight
+from keepstep_simulator.chaos import Chaos
+from keepstep_simulator.checkers import CHECKERS, Violation
+from keepstep_simulator.disk import Disk
+from keepstep_simulator.loop import SeededLoop
+from keepstep_simulator.network import Network
+from keepstep_simulator.process import Process
+from keepstep_simulator.story import Fact, Story, stream
+from keepstep_simulator.town import Town
+
+HOUR, DAY = 3600.0, 86_400.0
+ZONES = ("America/New_York", "America/Los_Angeles", "America/Chicago", "UTC")
+DOOR_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a seed is made of; the defaults are the ones of `simulate`. `deeds` and `people` are for each customer."""
+
+    customers: int = 2
+    people: tuple[int, int] = (9, 16)
+    deeds: tuple[int, int] = (4, 14)
+    nights: int = 3
+    agitation: float | None = None
+    chaos: Chaos | None = None
+    switches: Mapping[str, Mapping[str, str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one seed came to. `premises`: how often each checker had something to check."""
+
+    seed: int
+    digest: str
+    violations: tuple[Violation, ...]
+    premises: dict[str, int]
+    virtual_days: float
+    calls: int
+    crashes: int
+    faults: int
+    points: int
+    story: Story
+
+
+class Simulation:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int, plan: Plan) -> None:
+        dice = stream(seed, "simulation")
+        self.seed, self.plan = seed, plan
+        self.loop = SeededLoop(stream(seed, "schedule"), START)
+        self.story, self.disk = Story(), Disk()
+        self.zone = dice.choice(ZONES)
+        self.switches = plan.switches or {}
+        self.agitation = dice.choice((0.0, 0.3, 0.7)) if plan.agitation is None else plan.agitation
+        self.midnights = _midnights(self.zone, plan.nights)
+        self.quiet = self.midnights[-2] - HOUR
+        self.end = self.midnights[-1] + 2 * HOUR
+        self.chaos_span = START + 600, self.quiet - HOUR
+        self.chaos = plan.chaos or Chaos.drawn(seed, *self.chaos_span)
+        self.process: Process | None = None
+        self.boots = 0
+        self.network = Network(self)
+        self.customers = tuple(f"customer-{number}" for number in range(plan.customers))
+        sizes = [(dice.randint(*plan.people), dice.randint(*plan.deeds)) for _ in self.customers]
+        self.towns = [Town(self, name, number, *sizes[number]) for number, name in enumerate(self.customers)]
+        self._pauses = stream(seed, "pauses")
+
+    def tell(self, kind: str, key: str = "", customer: str = "", **data: Any) -> Fact:
+        """Write one fact down."""
+        number = self.process.number if self.process is not None else 0
+        return self.story.tell(self.loop.time(), number, customer, kind, key, **data)
+
+    async def play(self) -> None:
+        """The whole seed."""
+        self.boot()
+        assert self.process is not None
+        for town in self.towns:
+            await town.connect(self.process)
+            town.plan()
+        self.process.start()
+        await asyncio.sleep(max(self.quiet - self.loop.time(), 0.0))
+        self.chaos.heal()
+        for town in self.towns:
+            town.world.note("week", "", "quiet")
+        await asyncio.sleep(self.end - self.loop.time())
+        for town in self.towns:
+            await self._judge(town)
+
+    async def _judge(self, town: Town) -> None:
+        assert self.process is not None
+        town.catch_up()
+        service: Service = self.process.service
+        claims = await service.claims(town.customer)
+        status = (await service.status(town.customer))["customers"][0]
+        report = judge(town.world, claims, status["dead_letters"])
+        stored = self.disk.deliveries(town.customer)
+        self.tell("END", town.customer, town.customer, stored=stored, judged=report)
+
+    # life and death
+
+    def boot(self) -> None:
+        """A new incarnation on the same disk."""
+        self.boots += 1
+        self.process = Process(self, self.boots)
+        for town in self.towns if hasattr(self, "towns") else ():
+            self.tell("BOOT", "", town.customer, stored=self.disk.deliveries(town.customer))
+
+    def died(self, where: str) -> None:
+        """The process is dead; another is started after a while."""
+        self.tell("CRASH", where)
+        self.loop.call_later(self._pauses.choice((1.0, 20.0, 400.0)), self._again)
+
+    def _again(self) -> None:
+        self.boot()
+        assert self.process is not None
+        self.process.start()
+
+    async def posted(self, process: Process, delivery: Any) -> int | None:
+        """The status of one webhook, None where nobody answers in time."""
+        answered: asyncio.Future[int | None] = self.loop.create_future()
+
+        async def post() -> None:
+            try:
+                status = await process.post(delivery.url, delivery.headers, delivery.body)
+            except BaseException:
+                if not answered.done():
+                    answered.set_result(None)
+                raise
+            if not answered.done():
+                answered.set_result(status)
+
+        process.spawn(post(), "post")
+        self.loop.call_later(DOOR_SECONDS, lambda: None if answered.done() else answered.set_result(None))
+        return await answered
+
+
+def simulate(seed: int, plan: Plan | None = None) -> Outcome:
+    """Run one seed and check it."""
+    sim = Simulation(seed, plan or Plan())
+    try:
+        sim.loop.run(sim.play())
+    finally:
+        if sim.process is not None:
+            sim.process.alive = False
+        sim.loop.bury()
+    return _outcome(sim)
+
+
+def _outcome(sim: Simulation) -> Outcome:
+    found: list[Violation] = []
+    premises: dict[str, int] = {}
+    for name, check in CHECKERS.items():
+        violations, premises[name] = check(sim.story.facts)
+        found += violations
+    kinds = [fact.kind for fact in sim.story.facts]
+    return Outcome(
+        sim.seed,
+        sim.story.digest,
+        tuple(found),
+        premises,
+        round((sim.end - START) / DAY, 2),
+        kinds.count("OUT"),
+        kinds.count("CRASH"),
+        kinds.count("FAULT"),
+        sim.chaos.points,
+        sim.story,
+    )
+
+
+def _midnights(zone: str, count: int) -> Sequence[float]:
+    found = [next_midnight(START, zone)]
+    while len(found) < count:
+        found.append(next_midnight(found[-1], zone))
+    return found

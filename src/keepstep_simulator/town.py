@@ -1,0 +1,180 @@
+"""One customer's two vendors, the people in them, and what people and staff do there."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keepstep.state.vault import Secret
+from keepstep_sandbox import people as crowd
+from keepstep_sandbox.http import Effect
+from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
+from keepstep_sandbox.people import ACCOUNT, ORGANIZATION
+from keepstep_sandbox.week import happenings as to
+from keepstep_sandbox.week.scene import Scene
+from keepstep_sandbox.world import START, World
+from keepstep_simulator.story import stream
+
+if TYPE_CHECKING:
+    from keepstep_simulator.process import Process
+    from keepstep_simulator.run import Simulation
+
+HOUR, DAY = 3600.0, 86_400.0
+AGAIN = HOUR / 2
+GRAIN = 0.5
+
+HAPPENINGS: tuple[tuple[str, to.Happening], ...] = (
+    ("edits_name", to.edits_name),
+    ("edits_phone", to.edits_phone),
+    ("edits_address", to.edits_address),
+    ("changes_email", to.changes_email),
+    ("joins", to.joins),
+    ("leaves", to.leaves),
+    ("opts_out", to.opts_out),
+    ("is_deleted", to.is_deleted),
+    ("is_renamed_first", to.is_renamed_first),
+    ("is_renamed_last", to.is_renamed_last),
+    ("is_rephoned", to.is_rephoned),
+    ("is_readdressed", to.is_readdressed),
+    ("is_opted_out", to.is_opted_out),
+    ("is_tagged", to.is_tagged),
+    ("is_untagged", to.is_untagged),
+)
+
+
+@dataclass(slots=True)
+class Deed:
+    """Something that a person or staff will do: at a moment, or (agitated) at a boundary of the product's calls."""
+
+    at: float
+    name: str
+    who: int
+    agitated: bool
+
+
+class Town:
+    """A World with its people, whose clock follows the loop's."""
+
+    def __init__(self, sim: "Simulation", customer: str, number: int, people: int, deeds: int) -> None:
+        self.sim, self.customer = sim, customer
+        dice = stream(sim.seed, f"town {number}")
+        self.world = World(sim.seed * 10 + number, sim.switches, START)
+        self._acts = self._cc = self._v = 0
+        self.account = self.world.connect_account(ACCOUNT, f"client-{number}", "secret")
+        self.key = f"key-{number}"
+        self.world.open_organization(ORGANIZATION, self.key, sim.zone)
+        sim.network.introduce(self.key, self)
+        sim.network.introduce(self.account["refresh_token"], self)
+        self.scene = Scene(self.world, crowd.generated(sim.seed * 10 + number, people))
+        drawn = sorted(self._drawn(dice, deeds), key=lambda deed: deed.at)
+        self._deeds = [deed for deed in drawn if not deed.agitated]
+        self._lurking = [deed for deed in drawn if deed.agitated]
+        self._agitation = stream(sim.seed, f"agitation {number}")
+        self._timer: Any = None
+        self.drain()
+
+    def _drawn(self, dice: Any, count: int) -> Iterable[Deed]:
+        free = [who for who in iter(self.scene.pick, None)]
+        begin, end = self.sim.chaos_span
+        for _ in range(count if free else 0):
+            name, _do = dice.choice(HAPPENINGS)
+            yield Deed(dice.uniform(begin, end), name, dice.choice(free), dice.random() < self.sim.agitation)
+
+    async def connect(self, process: "Process") -> None:
+        """`keepstep customer add`."""
+        given = {name: Secret(str(self.account[name])) for name in ("client_id", "client_secret", "refresh_token")}
+        await process.service.add_customer(self.customer, "constant_contact", given)
+        await process.service.add_customer(self.customer, "virtuous", {"api_key": Secret(self.key)})
+
+    # time
+
+    def plan(self) -> None:
+        """Set the alarm for the next thing that happens by itself."""
+        due = self.world.next_due()
+        deeds = [deed.at for deed in self._deeds[:1]]
+        dues = [] if due is None else [math.ceil(due / GRAIN) * GRAIN]
+        at = min(dues + deeds, default=None)
+        if self._timer is not None:
+            if at is not None and self._timer.when() == at and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = None if at is None else self.sim.loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.catch_up()
+        for delivery in self.world.due_deliveries():
+            self.sim.loop.create_task(self._post(delivery))
+        self.plan()
+
+    def catch_up(self) -> None:
+        """The world is where the loop is: batches and jobs that fell due have run, people have done what they do."""
+        now = self.sim.loop.time()
+        while self._deeds and self._deeds[0].at <= now:
+            deed = self._deeds.pop(0)
+            self.world.advance(max(deed.at, self.world.now))
+            self._do(deed)
+        self.world.advance(now)
+        self.drain()
+
+    def agitate(self) -> None:
+        """Maybe somebody does something right here, between two calls of the product that belong together."""
+        now = self.sim.loop.time()
+        if self._lurking and self._lurking[0].at <= now and self._agitation.random() < 0.2:
+            self.catch_up()
+            self._do(self._lurking.pop(0))
+
+    def _do(self, deed: Deed) -> None:
+        do = dict(HAPPENINGS)[deed.name]
+        if not do(self.scene, deed.who) and deed.at + AGAIN < self.sim.chaos_span[1]:
+            self._deeds.append(Deed(deed.at + AGAIN, deed.name, deed.who, agitated=False))
+            self._deeds.sort(key=lambda one: one.at)
+        self.drain()
+
+    # webhooks
+
+    async def _post(self, delivery: Any) -> None:
+        process = self.sim.process
+        status: int | None = None
+        if process is not None and process.alive:
+            status = await self.sim.posted(process, delivery)
+        self.catch_up()
+        self.world.delivered(delivery, status)
+        self.plan()
+
+    # the log
+
+    def told(self, effects: Iterable[Effect], call: str) -> None:
+        """What the product's call changed."""
+        for one in effects:
+            self._effect(one, "product", call)
+        self.drain()
+        self.plan()
+
+    def drain(self) -> None:
+        """Everything that happened in the world since last asked."""
+        for at, one in self.world.constant_contact.background[self._cc :]:
+            self._effect(one, "job", "", at)
+        self._cc = len(self.world.constant_contact.background)
+        for at, one in self.world.virtuous.background[self._v :]:
+            self._effect(one, "batch", "", at)
+        self._v = len(self.world.virtuous.background)
+        for act in self.world.log.acts[self._acts :]:
+            self.sim.tell("ACT", act.record, self.customer, actor=act.actor, side=act.side, what=act.kind)
+            for one in act.effects if act.kind != "run_batch" else ():
+                self._effect(one, act.actor, "")
+        self._acts = len(self.world.log.acts)
+
+    def _effect(self, one: Effect, actor: str, call: str, at: float | None = None) -> None:
+        self.sim.tell(
+            "EFF",
+            one.record,
+            self.customer,
+            field=one.field,
+            before=one.before,
+            after=one.after,
+            actor=actor,
+            call=call,
+            side=CONSTANT_CONTACT if one.vendor == CONSTANT_CONTACT else VIRTUOUS,
+            at=at,
+        )
