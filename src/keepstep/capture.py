@@ -1,6 +1,7 @@
 """① Source event capture: the polls of the audience side. One page a call, one transaction a page.
 
-A round has a cursor, moved with every page, and a mark, moved once after the last page to the round's start in the source's
+A round has a cursor, moved with every page, and a mark, moved once after the last page to the round's start in the
+source's
 own time less the overlap; never by our clock (design section 4, polls; CC facts 5.4).
 """
 
@@ -93,7 +94,8 @@ def _lane(desk: Desk, mark: Mark, raw: Mapping[str, Any], read_at: Instant) -> L
 
 
 def _moved(desk: Desk, mark: Mark, page: Page, now: Instant) -> Mark:
-    """The cursor moves with the page; the mark only with the last one. A cursor that repeats ends the round unfinished."""
+    """The cursor moves with the page; the mark only with the last one. A cursor that repeats ends the round
+    unfinished."""
     started = (mark.data or {}).get("started") if mark.cursor else None
     started = started if started is not None else page.source_time
     if page.cursor and page.cursor != mark.cursor:
@@ -137,7 +139,8 @@ def _all_parties(tx: Connection, customer_id: str) -> list[str]:
 
 
 def bind(known: Mapping[str, Label], lists: Mapping[str, str], tags: Mapping[str, str], prefix: str) -> list[Label]:
-    """Each list with its tag. Ids are the link: a renamed list keeps its tag, a renamed or vanished tag pauses the label,
+    """Each list with its tag. Ids are the link: a renamed list keeps its tag, a renamed or vanished tag pauses the
+    label,
     so that it cannot look like everybody losing it. A name that two tags share is nobody's."""
     by_name: dict[str, list[str]] = {}
     for tag_id, name in tags.items():
@@ -145,7 +148,7 @@ def bind(known: Mapping[str, Label], lists: Mapping[str, str], tags: Mapping[str
     bound = []
     for list_id, name in lists.items():
         old = known.get(list_id)
-        tag_name = old.tag_name if old and old.tag_name else f"{prefix}{name}"
+        tag_name = old.tag_name if old and old.tag_name else f"{prefix}{name.strip()}"
         bound.append(_bound(old, list_id, name, tag_name, by_name.get(tag_name, []), tags))
     gone = [label for key, label in known.items() if key not in lists]
     return bound + [replace(label, state="gone", reason="list_gone") for label in gone]

@@ -20,7 +20,8 @@ CALL_TIMEOUT = 30.0
 class Desk:
     """One customer's open route: both connectors, the ports and the database.
 
-    `hook_url` is where its webhooks arrive, `hook_secret` signs them; None where nobody can reach us. `ledger_key` is the
+    `hook_url` is where its webhooks arrive, `hook_secret` signs them; None where nobody can reach us. `ledger_key` is
+    the
     key of the address hashes in the consent ledger.
     """
 

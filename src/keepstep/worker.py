@@ -33,7 +33,9 @@ async def _forever(service: Service) -> None:
         try:
             if await work(service, holder) is None:
                 await service.clock.until(await service.db.run(queue.next_claim), service.woken)
-        except Exception as failure:  # a database that fails for a moment must not end a worker that nobody starts again
+        except (
+            Exception
+        ) as failure:  # a database that fails for a moment must not end a worker that nobody starts again
             telemetry.note(telemetry.Process.library, source="worker", **telemetry.trouble_of(failure))
             await service.clock.sleep(PAUSE_AFTER_TROUBLE)
 

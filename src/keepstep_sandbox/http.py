@@ -11,7 +11,8 @@ JSON = "application/json; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. `path` is percent-encoded as sent, `query` is the raw query string, header names are lower case."""
+    """One HTTP request. `path` is percent-encoded as sent, `query` is the raw query string, header names are lower
+    case."""
 
     method: str
     path: str

@@ -197,8 +197,11 @@ def _drawn(chance: random.Random, number: int) -> Person:
 
 
 def _partner(chance: random.Random, person: Person, number: int) -> Person:
-    """Same roof, same name, same telephone."""
+    """Same roof, same last name, same telephone; never the same first name, which would be the same person to
+    anybody."""
     drawn = _drawn(chance, number)
+    while drawn.first_name == person.first_name:
+        drawn = _drawn(chance, number)
     drawn.last_name, drawn.addresses, drawn.phones = person.last_name, list(person.addresses), list(person.phones)
     return drawn
 

@@ -58,6 +58,7 @@ class Network:
             self._sim.tell("FAULT", number, town.customer, what=fault)
         await asyncio.sleep(self._latency.uniform(0.01, 0.4))
         if fault == "unreached":
+            self._sim.tell("RSP", number, town.customer, status=None, body="", date="", known=True)
             raise Transient("simulated: not reached")
         if not write:
             town.agitate()

@@ -9,12 +9,12 @@ from keepstep.wiring.service import Service
 from keepstep_sandbox.judge import judge
 from keepstep_sandbox.world import START, next_midnight
 from keepstep_simulator.chaos import Chaos
-from keepstep_simulator.checkers import CHECKERS, Violation
+from keepstep_simulator.checkers import CHECKERS
 from keepstep_simulator.disk import Disk
 from keepstep_simulator.loop import SeededLoop
 from keepstep_simulator.network import Network
 from keepstep_simulator.process import Process
-from keepstep_simulator.story import Fact, Story, stream
+from keepstep_simulator.story import Fact, Story, Violation, stream
 from keepstep_simulator.town import Town
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -95,6 +95,7 @@ class Simulation:
         await asyncio.sleep(self.end - self.loop.time())
         for town in self.towns:
             await self._judge(town)
+        self.tell("END", stored=self.disk.deliveries())
 
     async def _judge(self, town: Town) -> None:
         assert self.process is not None
@@ -103,8 +104,7 @@ class Simulation:
         claims = await service.claims(town.customer)
         status = (await service.status(town.customer))["customers"][0]
         report = judge(town.world, claims, status["dead_letters"])
-        stored = self.disk.deliveries(town.customer)
-        self.tell("END", town.customer, town.customer, stored=stored, judged=report)
+        self.tell("JUDGED", "", town.customer, report=report)
 
     # life and death
 
@@ -112,8 +112,7 @@ class Simulation:
         """A new incarnation on the same disk."""
         self.boots += 1
         self.process = Process(self, self.boots)
-        for town in self.towns if hasattr(self, "towns") else ():
-            self.tell("BOOT", "", town.customer, stored=self.disk.deliveries(town.customer))
+        self.tell("BOOT", stored=self.disk.deliveries())
 
     def died(self, where: str) -> None:
         """The process is dead; another is started after a while."""

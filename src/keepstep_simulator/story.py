@@ -23,7 +23,8 @@ class Fact:
 
     | kind | key | data |
     |---|---|---|
-    | BOOT, CRASH | where | stored {body hash: rows} at a boot |
+    | BOOT, END | | stored {body hash: rows} |
+    | CRASH | where | |
     | ACK | body hash | status |
     | TX | name of the function | rows ((table, verb, {column: value}), ...) |
     | OUT | call | vendor, method, path, query, body, write, token |
@@ -32,7 +33,7 @@ class Fact:
     | ACT | record | actor, side, what, data |
     | FAULT | where | what |
     | TASK | name | error |
-    | END | customer | stored, judged, counts |
+    | JUDGED | | report: the judge's |
     """
 
     n: int
@@ -42,6 +43,15 @@ class Fact:
     kind: str
     key: str
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Which invariant, at which fact, and why."""
+
+    invariant: str
+    n: int
+    why: str
 
 
 @dataclass(slots=True)
@@ -55,7 +65,8 @@ class Story:
         """Write one fact down."""
         fact = Fact(len(self.facts), t, process, customer, kind, key, data)
         self.facts.append(fact)
-        self._hash.update(repr((t, process, customer, kind, key, data)).encode("utf-8", "surrogatepass"))
+        shown = {**data, "body": len(data["body"])} if "body" in data else data
+        self._hash.update(repr((t, process, customer, kind, key, shown)).encode("utf-8", "surrogatepass"))
         return fact
 
     @property

@@ -224,6 +224,35 @@ def test_a_creation_that_certainly_did_not_happen_may_be_made_again() -> None:
     assert kinds(looked_up(withdrawn(waiting(), step), ANN)) == ["submit"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "kinds_wanted"),
+    [
+        ({"first_name": "Anna"}, ["submit"]),
+        ({"consent": Consent.not_mailable}, []),
+        ({"deleted": True, "lists": None}, []),
+        (OUT, []),
+    ],
+)
+def test_one_that_never_arrived_goes_again_word_for_word_while_the_person_may_be_mailed(
+    changed: dict[str, Any], kinds_wanted: list[str]
+) -> None:
+    step = looked_up(NEW, ANN).steps[0]
+    known = submitted(looked_up(NEW, ANN).party, step, "again", 100.0)
+    decision = decided(known, None, replace(ANN, **changed))
+    assert kinds(decision) == kinds_wanted
+    assert [one.payload for one in decision.steps] == [step.payload] * len(kinds_wanted)
+    assert bool(person(decision.party).submission) is bool(kinds_wanted)
+
+
+def test_nobody_goes_again_who_was_out_meanwhile_and_is_back_without_an_own_act() -> None:
+    step = looked_up(NEW, ANN).steps[0]
+    known = submitted(looked_up(NEW, ANN).party, step, "waiting", 100.0)
+    known = decided(known, None, replace(ANN, **OUT)).party
+    known = submitted(known, step, "again", 100.0)
+    back = replace(ANN, read_at=300.0, opt_in_source="Account", opt_in_at=250.0)
+    assert decided(known, None, back).steps == ()
+
+
 def test_confirmed_as_sent_it_is_in_step_with_its_default_consent_left_alone() -> None:
     found = settle(waiting(), looked_up(NEW, ANN).steps[0], {"contact": "900"})
     decision = decided(found, imported(), ANN)

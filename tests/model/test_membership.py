@@ -9,7 +9,7 @@ from keepstep.model.contact import AudienceContact, Consent, CrmContact
 from keepstep.model.customer import Policy
 from keepstep.model.decide import Decision
 from keepstep.model.membership import memberships, submitted_tags
-from keepstep.model.party import Label, Party
+from keepstep.model.party import Label, Party, Person, Submission
 from keepstep.model.settle import settle
 from tests.model.people import (
     GIFTS,
@@ -198,6 +198,11 @@ def test_a_label_that_is_new_to_the_route_has_no_base() -> None:
     assert known.known == ("L1",)
 
 
+def test_white_space_of_a_tags_name_tells_nothing_apart() -> None:
+    spaced = replace(SETTING, labels=(replace(NEWS, tag_name="CC:   News "),))
+    assert decided(paired(TAGGED, on(ANN), BOB, setting=spaced), TAGGED, on(ANN), BOB, setting=spaced).steps == ()
+
+
 def test_a_renamed_tag_is_the_same_tag() -> None:
     renamed = replace(SETTING, labels=(replace(NEWS, tag_name="CC: Bulletin"), GIFTS))
     known = paired(TAGGED, on(ANN), BOB)
@@ -244,6 +249,20 @@ def test_a_merged_or_archived_contact_is_written_nothing(changed: dict[str, Any]
     assert decision.steps == ()
     assert decision.party.tags == known.tags
     assert person(decision.party).reason == ("merged" if "merged_into" in changed else "archived")
+
+
+@pytest.mark.parametrize("known_by", ["reading", "submission"])
+def test_a_tag_that_came_with_an_import_merged_into_the_household_means_nobody_else(known_by: str) -> None:
+    """Bob waits for his import. It lands in Ann's household and is parked; its tag is not staff's wish for Ann."""
+    alone = household(individual("a"))
+    known = paired(alone, ANN)
+    waits = Submission(state="waiting", since=1.0, sent={"lists": ["L1"], "email": "bob@example.org"})
+    known = replace(known, people=(*known.people, Person(record_id="b", submission=waits)))
+    merged = replace(alone, tags=("CC: News",), references=(*alone.references, ("Constant Contact", "b")))
+    bob = (on(BOB),) if known_by == "reading" else ()
+    decision = decided(known, merged, ANN, *bob)
+    assert decision.steps == ()
+    assert decided(decision.party, merged, ANN, *bob).steps == ()
 
 
 # --- inside an import ------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
-"""`keepstep demo`: the stand-ins of both vendors, the service, and a simulated week that ends with a report that adds up.
+"""`keepstep demo`: the stand-ins of both vendors, the service, and a simulated week that ends with a report that adds
+up.
 
-Three real processes: the stand-ins, whose control door owns the time; the service, started and killed like in real life;
+Three real processes: the stand-ins, whose control door owns the time; the service, started and killed like in real
+life;
 and this driver. The report is the stand-ins' own judge's, which shares no code with the service.
 """
 

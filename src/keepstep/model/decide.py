@@ -173,7 +173,7 @@ def _sent_again(party: Party, person: Person, contact: AudienceContact) -> Wante
     again = person.submission
     if again is None or again.state != "again":
         return Wanted(person)
-    if contact.consent is not Consent.opted_in or contact.deleted:
+    if contact.consent is not Consent.opted_in or contact.deleted or standing_out(person.acts):
         return Wanted(replace(person, submission=None))
     target = f"create:{person.record_id}"
     return Wanted(

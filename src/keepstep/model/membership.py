@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from keepstep.model.canonical import text
 from keepstep.model.change import Step, a_step
 from keepstep.model.consent import standing_out
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Side
@@ -104,21 +105,37 @@ def _wants(
         return []
     first = primary_first(party, crm)
     seats = [_seat(one, readings.audience.get(one.record_id), parked.get(one.record_id)) for one in first]
-    return [_Want(party, crm, label, seats, policy) for label in labels if label.usable() and seats]
+    others = _of_unlinked(party, readings)
+    return [_Want(party, crm, label, seats, policy, others) for label in labels if label.usable() and seats]
+
+
+def _of_unlinked(party: Party, readings: Readings) -> frozenset[str]:
+    """The lists of members who are not linked.
+
+    The vendor's import may have merged one of them into this household; the tag that came along is no wish of staff's
+    for anybody else.
+    """
+    strangers = [one for one in party.people if not one.individual]
+    read = [readings.audience[one.record_id].lists or () for one in strangers if one.record_id in readings.audience]
+    sent = [one.submission.sent.get("lists") or () for one in strangers if one.submission]
+    return frozenset(list_id for lists in (*read, *sent) for list_id in lists)
 
 
 class _Want:
     """What one label wants of one party."""
 
-    def __init__(self, party: Party, crm: CrmContact, label: Label, seats: list[Seat], policy: Policy) -> None:
+    def __init__(
+        self, party: Party, crm: CrmContact, label: Label, seats: list[Seat], policy: Policy, others: frozenset[str]
+    ) -> None:
         self.party, self.crm, self.label, self.seats, self.policy = party, crm, label, seats, policy
         self.list_id = label.list_id
         self.fresh = party.tags is None or self.list_id not in party.known
-        self.tagged = label.tag_name in crm.tags
+        self.tagged = text(label.tag_name) in [text(tag) for tag in crm.tags]
         self.was_tagged = not self.fresh and self.list_id in (party.tags or ())
         self.joined = [seat for seat in seats if seat.joined(self.list_id)]
         self.left = [seat for seat in seats if seat.left(self.list_id)]
-        self.held = any(seat.holds(self.list_id) for seat in seats)
+        self.strange = self.list_id in others
+        self.held = self.strange or any(seat.holds(self.list_id) for seat in seats)
 
     def add_tag(self) -> list[Seat]:
         """Whose membership asks for the tag. While a removal by staff is under way, whoever joined meanwhile waits."""
@@ -133,7 +150,7 @@ class _Want:
 
         Where there is no base, a tag that some member's membership explains means nobody else.
         """
-        if not self.tagged or self.was_tagged or self.left:
+        if not self.tagged or self.was_tagged or self.left or self.strange:
             return []
         everybody = self.policy.added_tag_goes_to == "all" and not self.fresh
         chosen = self.seats if everybody else [] if self.held else self.seats[:1]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, case, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, delete, select, update
 
 from keepstep.database import upsert
 from keepstep.database.statements import Excluded
@@ -23,6 +23,19 @@ class Entry:
     arrived: Instant
     rev: int
     tries: int
+
+
+# Built once: every turn asks it for each lane.
+_OF_LANE = (
+    select(entry.c.party_id, entry.c.lane, entry.c.due, entry.c.arrived, entry.c.rev, entry.c.tries)
+    .where(
+        entry.c.customer_id == bindparam("customer"),
+        entry.c.lane == bindparam("lane"),
+        entry.c.due <= bindparam("now"),
+    )
+    .order_by(entry.c.due, entry.c.party_id)
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 def put(tx: Connection, customer_id: str, items: Sequence[tuple[str, int, Instant]], now: Instant) -> None:
@@ -56,10 +69,8 @@ def take(tx: Connection, slot: Slot, now: Instant, limit: int = 200) -> list[Ent
 
 
 def _of_lane(tx: Connection, customer_id: str, lane: int, now: Instant, limit: int) -> list[Entry]:
-    columns = (entry.c.party_id, entry.c.lane, entry.c.due, entry.c.arrived, entry.c.rev, entry.c.tries)
-    mine = (entry.c.customer_id == customer_id, entry.c.lane == lane, entry.c.due <= now)
-    rows = tx.execute(select(*columns).where(*mine).order_by(entry.c.due, entry.c.party_id).limit(limit))
-    return [Entry(*row) for row in rows]
+    values = {"customer": customer_id, "lane": lane, "now": now, "most": limit}
+    return [Entry(*row) for row in tx.execute(_OF_LANE, values)]
 
 
 def forget(tx: Connection, slot: Slot, entries: Sequence[Entry]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Row, bindparam, delete, func, insert, or_, select, update
 
 from keepstep.database import portions
 from keepstep.model.instant import Instant
@@ -13,6 +13,26 @@ from keepstep.queue.steps import COLUMNS, StepRow, read_step
 from keepstep.schema.tables import job, step
 
 State = Literal["done", "accepted", "unknown"]
+
+# Built once: every turn asks these, and building one costs more than running it.
+_MINE = job.c.customer_id == bindparam("customer")
+_INTENTS = select(job.c.id).where(_MINE, job.c.state == "intent")
+_UNANSWERED = (
+    update(job)
+    .where(_MINE, job.c.state == "sent")
+    .values(state="unknown", look_at=job.c.sent_at + bindparam("settling", type_=job.c.sent_at.type))
+)
+_TO_LOOK_AT = (
+    select(job)
+    .where(_MINE, or_(job.c.look_at.is_(None), job.c.look_at <= bindparam("now")))
+    .order_by(job.c.look_at, job.c.id)
+)
+_SENDABLE = (
+    select(*COLUMNS)
+    .where(sendable(bindparam("customer", type_=step.c.customer_id.type)), step.c.due <= bindparam("now"))
+    .order_by(step.c.lane, step.c.due, step.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +62,7 @@ def form(
     """Put up to `limit` due steps into jobs with state intent, one side, kind and group a job, most urgent lane
     first."""
     guard(tx, slot)
-    due = select(*COLUMNS).where(sendable(slot.customer_id), step.c.due <= now)
-    rows = map(read_step, tx.execute(due.order_by(step.c.lane, step.c.due, step.c.id).limit(limit)))
+    rows = map(read_step, tx.execute(_SENDABLE, {"customer": slot.customer_id, "now": now, "most": limit}))
     jobs = [_intent(new_id(), steps) for steps in _grouped(rows, group_size)]
     for item in jobs:
         _store(tx, slot.customer_id, item)
@@ -143,13 +162,10 @@ def unresolved(tx: Connection, slot: Slot, now: Instant, settle_seconds: float =
     at `settle_seconds` after it was sent; returned are the accepted and unknown jobs that are to be looked at now.
     """
     guard(tx, slot)
-    mine = job.c.customer_id == slot.customer_id
-    intents = tx.execute(select(job.c.id).where(mine, job.c.state == "intent")).scalars().all()
-    give_back(tx, slot, intents)
-    unanswered = {"state": "unknown", "look_at": job.c.sent_at + settle_seconds}
-    tx.execute(update(job).where(mine, job.c.state == "sent").values(unanswered))
-    look = select(job).where(mine, or_(job.c.look_at.is_(None), job.c.look_at <= now)).order_by(job.c.look_at, job.c.id)
-    return [_read(tx, slot, row) for row in tx.execute(look).all()]
+    mine = {"customer": slot.customer_id}
+    give_back(tx, slot, tx.execute(_INTENTS, mine).scalars().all())
+    tx.execute(_UNANSWERED, mine | {"settling": settle_seconds})
+    return [_read(tx, slot, row) for row in tx.execute(_TO_LOOK_AT, mine | {"now": now}).all()]
 
 
 def job_states(tx: Connection, customer_id: str) -> dict[str, str]:

@@ -10,9 +10,9 @@ from sqlalchemy import (
     RootTransaction,
     Select,
     and_,
+    bindparam,
     case,
     func,
-    literal,
     or_,
     select,
     update,
@@ -44,6 +44,20 @@ class Slot:
     holder: str
 
 
+# Statements of every turn are built once: building one costs more than running it.
+_LOCKED = select(slot.c.wake, slot.c.fence).where(slot.c.customer_id == bindparam("customer")).with_for_update()
+_CLAIMED = (
+    update(slot)
+    .where(slot.c.customer_id == bindparam("customer"))
+    .values(fence=slot.c.fence + 1, lease_until=bindparam("until"), holder=bindparam("by"))
+    .returning(slot.c.fence)
+)
+_RELEASED = (
+    update(slot)
+    .where(slot.c.customer_id == bindparam("customer"))
+    .values(wake=bindparam("at"), lease_until=0.0, holder=None)
+)
+
 # Which slot a transaction has locked and checked: the lock lasts until its end, so the second check would be a wasted
 # round trip.
 _guarded: "WeakKeyDictionary[RootTransaction, tuple[str, int]]" = WeakKeyDictionary()
@@ -51,16 +65,12 @@ _guarded: "WeakKeyDictionary[RootTransaction, tuple[str, int]]" = WeakKeyDiction
 
 def lock(tx: Connection, customer_id: str) -> Instant | None:
     """Lock the customer's slot, made if missing; returns `wake`."""
-    row = tx.execute(_locked(customer_id)).first()
+    row = tx.execute(_LOCKED, {"customer": customer_id}).first()
     if row is None:
         upsert(tx, slot, [{"customer_id": customer_id}])
-        row = tx.execute(_locked(customer_id)).one()
+        row = tx.execute(_LOCKED, {"customer": customer_id}).one()
     found: Instant | None = row.wake
     return found
-
-
-def _locked(customer_id: str) -> Select[tuple[Instant | None, int]]:
-    return select(slot.c.wake, slot.c.fence).where(slot.c.customer_id == customer_id).with_for_update()
 
 
 def wake(tx: Connection, customer_id: str, at: Instant) -> None:
@@ -77,29 +87,35 @@ def claim(tx: Connection, holder: str, now: Instant, lease: float, customer_id: 
     A slot is also due when a delivery waits that nobody read: the door's append touches no slot and may die before it
     wakes one.
     """
-    found = _first_due(tx, slot.c.wake <= now, now, customer_id)
+    found = _first_due(tx, "wake", now, customer_id)
     if found is None:
-        unread = sql_exists().where(delivery.c.customer_id == slot.c.customer_id, delivery.c.state == "new")
-        found = _first_due(tx, unread, now, customer_id)
+        found = _first_due(tx, "unread", now, customer_id)
     if found is None:
         return None
-    values = {"fence": slot.c.fence + 1, "lease_until": now + lease, "holder": holder}
-    fence = tx.execute(
-        update(slot).where(slot.c.customer_id == found).values(values).returning(slot.c.fence)
-    ).scalar_one()
+    fence = tx.execute(_CLAIMED, {"customer": found, "until": now + lease, "by": holder}).scalar_one()
     claimed = Slot(found, fence, now + lease, holder)
     _remember(tx, claimed)
     return claimed
 
 
-def _first_due(tx: Connection, due: ColumnElement[bool], now: Instant, customer_id: str | None) -> str | None:
+def _first_due(tx: Connection, why: str, now: Instant, customer_id: str | None) -> str | None:
+    values: dict[str, object] = {"now": now} if customer_id is None else {"now": now, "customer": customer_id}
+    return tx.execute(_FIRST_DUE[why, customer_id is None], values).scalar_one_or_none()
+
+
+def _due_first(why: str, anybody: bool) -> Select[tuple[str]]:
     # The customer is read apart from the lock: who pauses locks the customer row, never the slot.
     active = sql_exists().where(customer.c.customer_id == slot.c.customer_id, customer.c.state == "active")
+    unread = sql_exists().where(delivery.c.customer_id == slot.c.customer_id, delivery.c.state == "new")
+    now = bindparam("now", type_=slot.c.wake.type)
+    due = slot.c.wake <= now if why == "wake" else unread
     wanted = select(slot.c.customer_id).where(due, slot.c.lease_until <= now, active)
-    if customer_id is not None:
-        wanted = wanted.where(slot.c.customer_id == customer_id)
-    first = wanted.order_by(slot.c.wake, slot.c.customer_id).limit(1).with_for_update(skip_locked=True, of=slot)
-    return tx.execute(first).scalar_one_or_none()
+    if not anybody:
+        wanted = wanted.where(slot.c.customer_id == bindparam("customer"))
+    return wanted.order_by(slot.c.wake, slot.c.customer_id).limit(1).with_for_update(skip_locked=True, of=slot)
+
+
+_FIRST_DUE = {(why, anybody): _due_first(why, anybody) for why in ("wake", "unread") for anybody in (True, False)}
 
 
 def guard(tx: Connection, held: Slot) -> None:
@@ -107,7 +123,7 @@ def guard(tx: Connection, held: Slot) -> None:
     key = (held.customer_id, held.fence)
     if _guarded.get(_transaction(tx)) == key:
         return
-    row = tx.execute(_locked(held.customer_id)).first()
+    row = tx.execute(_LOCKED, {"customer": held.customer_id}).first()
     if row is None or row.fence != held.fence:
         raise Fenced(f"slot of {held.customer_id}: fence {held.fence} is no longer the newest")
     _remember(tx, held)
@@ -152,14 +168,13 @@ def release(tx: Connection, held: Slot, now: Instant) -> Instant | None:
     would not see an entry that was committed while it waited, and that entry would sleep for ever.
     """
     guard(tx, held)
-    due = tx.execute(select(*_next_due(held.customer_id, now))).one()
+    due = tx.execute(_NEXT_DUE, {"customer": held.customer_id, "now": now}).one()
     at = min((moment for moment in due if moment is not None), default=None)
-    values = {"wake": at, "lease_until": 0.0, "holder": None}
-    tx.execute(update(slot).where(slot.c.customer_id == held.customer_id).values(values))
+    tx.execute(_RELEASED, {"customer": held.customer_id, "at": at})
     return at
 
 
-def sendable(customer_id: str) -> ColumnElement[bool]:
+def sendable(customer_id: str | ColumnElement[str]) -> ColumnElement[bool]:
     """Unsent, not held, and no job under way writes the same target. Consent steps wait for no job."""
     flying = step.alias("flying")
     in_flight = sql_exists().where(
@@ -173,20 +188,28 @@ def sendable(customer_id: str) -> ColumnElement[bool]:
     return and_(step.c.customer_id == customer_id, step.c.job_id.is_(None), step.c.hold.is_(None), free)
 
 
-def _next_due(customer_id: str, now: Instant) -> list[ColumnElement[Instant | None]]:
-    unread = sql_exists().where(delivery.c.customer_id == customer_id, delivery.c.state == "new")
-    return [
-        select(func.min(entry.c.due)).where(entry.c.customer_id == customer_id).scalar_subquery(),
-        select(func.min(step.c.due)).where(sendable(customer_id)).scalar_subquery(),
-        select(func.min(func.coalesce(job.c.look_at, now))).where(job.c.customer_id == customer_id).scalar_subquery(),
-        select(func.min(mark.c.due)).where(mark.c.customer_id == customer_id).scalar_subquery(),
-        case((unread, literal(now))),
+def _next_due() -> Select[tuple[Instant | None, ...]]:
+    who, now = bindparam("customer", type_=slot.c.customer_id.type), bindparam("now", type_=slot.c.wake.type)
+    unread = sql_exists().where(delivery.c.customer_id == who, delivery.c.state == "new")
+    moments: list[ColumnElement[Instant | None]] = [
+        select(func.min(entry.c.due)).where(entry.c.customer_id == who).scalar_subquery(),
+        select(func.min(step.c.due)).where(sendable(who)).scalar_subquery(),
+        select(func.min(func.coalesce(job.c.look_at, now))).where(job.c.customer_id == who).scalar_subquery(),
+        select(func.min(mark.c.due)).where(mark.c.customer_id == who).scalar_subquery(),
+        case((unread, now)),
     ]
+    return select(*moments)
+
+
+def _next_claim() -> Select[tuple[Instant | None]]:
+    active = sql_exists().where(customer.c.customer_id == slot.c.customer_id, customer.c.state == "active")
+    at = case((slot.c.lease_until > slot.c.wake, slot.c.lease_until), else_=slot.c.wake)
+    return select(func.min(at)).where(active, slot.c.wake.is_not(None))
+
+
+_NEXT_DUE, _NEXT_CLAIM = _next_due(), _next_claim()
 
 
 def next_claim(tx: Connection) -> Instant | None:
     """When the next slot of an active customer can be claimed; None if none will be without new work."""
-    active = sql_exists().where(customer.c.customer_id == slot.c.customer_id, customer.c.state == "active")
-    at = case((slot.c.lease_until > slot.c.wake, slot.c.lease_until), else_=slot.c.wake)
-    found: Instant | None = tx.execute(select(func.min(at)).where(active, slot.c.wake.is_not(None))).scalar_one()
-    return found
+    return tx.execute(_NEXT_CLAIM).scalar_one()

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, bindparam, delete, func, insert, select, update
 
 from keepstep.database import canonical_json, portions
 from keepstep.model.change import Step
@@ -159,11 +159,20 @@ def let_go(
 def backlog(tx: Connection, customer_id: str) -> dict[str, Any]:
     """What waits: entries by lane {lane: (count, oldest arrival)}, unsent steps by hold {hold or "": count}, steps in
     jobs."""
-    lanes = select(entry.c.lane, func.count(), func.min(entry.c.arrived)).where(entry.c.customer_id == customer_id)
-    mine = step.c.customer_id == customer_id
-    holds = select(step.c.hold, func.count()).where(mine, step.c.job_id.is_(None)).group_by(step.c.hold)
+    mine = {"customer": customer_id}
     return {
-        "entries": {lane: (count, oldest) for lane, count, oldest in tx.execute(lanes.group_by(entry.c.lane))},
-        "steps": {hold or "": count for hold, count in tx.execute(holds)},
-        "in_jobs": tx.execute(select(func.count()).where(mine, step.c.job_id.is_not(None))).scalar_one(),
+        "entries": {lane: (count, oldest) for lane, count, oldest in tx.execute(_LANES, mine)},
+        "steps": {hold or "": count for hold, count in tx.execute(_HOLDS, mine)},
+        "in_jobs": tx.execute(_IN_JOBS, mine).scalar_one(),
     }
+
+
+# Built once: every turn asks how much waits.
+_MINE = step.c.customer_id == bindparam("customer")
+_LANES = (
+    select(entry.c.lane, func.count(), func.min(entry.c.arrived))
+    .where(entry.c.customer_id == bindparam("customer"))
+    .group_by(entry.c.lane)
+)
+_HOLDS = select(step.c.hold, func.count()).where(_MINE, step.c.job_id.is_(None)).group_by(step.c.hold)
+_IN_JOBS = select(func.count()).select_from(step).where(_MINE, step.c.job_id.is_not(None))

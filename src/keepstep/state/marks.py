@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from keepstep.database import upsert
 from keepstep.model.instant import Instant
@@ -24,12 +24,16 @@ class Mark:
 
 
 _COLUMNS = (mark.c.platform, mark.c.name, mark.c.mark, mark.c.cursor, mark.c.due, mark.c.data)
+# Built once: every turn asks these.
+_MINE = select(*_COLUMNS).where(mark.c.customer_id == bindparam("customer"))
+_ONE = _MINE.where(mark.c.platform == bindparam("of"), mark.c.name == bindparam("named"))
+_EVERY = _MINE.order_by(mark.c.platform, mark.c.name)
+_DUE = _MINE.where(mark.c.due <= bindparam("now")).order_by(mark.c.due, mark.c.platform, mark.c.name)
 
 
 def get(tx: Connection, customer_id: str, platform: str, name: str) -> Mark:
     """The chore as it stands; one that never ran has nothing set."""
-    mine = (mark.c.customer_id == customer_id, mark.c.platform == platform, mark.c.name == name)
-    row = tx.execute(select(*_COLUMNS).where(*mine)).first()
+    row = tx.execute(_ONE, {"customer": customer_id, "of": platform, "named": name}).first()
     return Mark(platform, name) if row is None else Mark(*row)
 
 
@@ -44,11 +48,9 @@ def put(tx: Connection, customer_id: str, item: Mark) -> None:
 
 def every(tx: Connection, customer_id: str) -> list[Mark]:
     """All chores of the customer."""
-    mine = select(*_COLUMNS).where(mark.c.customer_id == customer_id).order_by(mark.c.platform, mark.c.name)
-    return [Mark(*row) for row in tx.execute(mine)]
+    return [Mark(*row) for row in tx.execute(_EVERY, {"customer": customer_id})]
 
 
 def due_chores(tx: Connection, customer_id: str, now: Instant) -> list[Mark]:
     """Chores to run now, longest due first."""
-    mine = select(*_COLUMNS).where(mark.c.customer_id == customer_id, mark.c.due <= now)
-    return [Mark(*row) for row in tx.execute(mine.order_by(mark.c.due, mark.c.platform, mark.c.name))]
+    return [Mark(*row) for row in tx.execute(_DUE, {"customer": customer_id, "now": now})]

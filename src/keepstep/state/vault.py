@@ -16,7 +16,7 @@ from typing import Never
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from keepstep.model.errors import Misconfigured
 from keepstep.model.instant import Instant
@@ -25,6 +25,12 @@ from keepstep.schema.tables import secret as table
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _HIDDEN = "***"
+# Built once: a grant is read again every minute.
+_SEALED = select(table.c.key_id, table.c.nonce, table.c.ciphertext).where(
+    table.c.customer_id == bindparam("customer"),
+    table.c.platform == bindparam("of"),
+    table.c.field == bindparam("named"),
+)
 
 
 class Secret:
@@ -82,8 +88,7 @@ class Vault:
 
     def get(self, tx: Connection, customer: str, platform: str, field: str) -> Secret | None:
         """One secret, None where that field is empty. Raises Misconfigured if no key of ours opens it."""
-        columns = (table.c.key_id, table.c.nonce, table.c.ciphertext)
-        row = tx.execute(select(*columns).where(*_place(customer, platform, field))).one_or_none()
+        row = tx.execute(_SEALED, {"customer": customer, "of": platform, "named": field}).one_or_none()
         if row is None:
             return None
         key = self.keys.get(row.key_id)

@@ -1,6 +1,7 @@
 """The vendor calls of a turn, and T3: their outcomes, what is now seen, the journal.
 
-An intent is committed before each call. Recording an outcome is tried harder than the call was: what is not recorded stays
+An intent is committed before each call. Recording an outcome is tried harder than the call was: what is not recorded
+stays
 `sent`, becomes unknown, and is looked at before anything is repeated.
 """
 
@@ -10,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from keepstep import queue
+from keepstep import queue, telemetry
 from keepstep.desk import CALL_TIMEOUT, LEASE, Desk
 from keepstep.model.change import Accepted, Call, Dead, Done, Lane, Nothing, Outcome, Retry, Step, Unknown
 from keepstep.model.contact import Side
@@ -21,6 +22,7 @@ from keepstep.model.settle import outdated, refused, settle, submitted, withdraw
 from keepstep.queue import Job, Slot, State, StepRow
 from keepstep.state import customers, dead_letters, journal, readings, submissions
 from keepstep.submit.decided import CREATING, as_step
+from keepstep.telemetry import Event
 
 TURN = 5.0
 TRIES = 5
@@ -122,7 +124,8 @@ def record(tx: Connection, desk: Desk, slot: Slot, result: Result, now: Instant)
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in sorted(found)], now)
     if result.blocked:
         platform = desk.route.crm if result.job.side == Side.crm else desk.route.audience
-        customers.block(tx, desk.customer_id, platform, result.blocked)
+        if customers.block(tx, desk.customer_id, platform, result.blocked):
+            telemetry.report(Event.blocked, desk.customer_id, platform=platform, reason=result.blocked)
         queue.hold_steps(tx, slot, "blocked", side=result.job.side)
 
 
@@ -163,7 +166,8 @@ class _Tally:
             case Unknown(look_after):
                 self._unknown(row, step, look_after)
             case Retry(after):
-                # Whatever kept it from happening may have changed what it would change: read again before deciding again.
+                # Whatever kept it from happening may have changed what it would change: read again before deciding
+                # again.
                 self._keep(outdated(self._party(row), step.side, row.member or ""))
                 self.again[row.id] = self.now + self.desk.chance.uniform(after, after * 1.5)
             case Dead():
@@ -176,7 +180,8 @@ class _Tally:
         return outcome
 
     def _is_enough(self, row: StepRow, outcome: Retry) -> bool:
-        """Consent never dies: after its fast retries it goes on hourly. What the vendor never answered is not counted."""
+        """Consent never dies: after its fast retries it goes on hourly. What the vendor never answered is not
+        counted."""
         return row.tries + 1 >= TRIES and row.lane != Lane.consent and outcome.after < HOURLY
 
     def _unknown(self, row: StepRow, step: Step, look_after: float) -> None:
@@ -207,6 +212,8 @@ class _Tally:
             tries=row.tries + 1,
         )
         self.dead.append(row.id)
+        tries = row.tries + 1
+        telemetry.report(Event.dead_letter, self.desk.customer_id, side=row.side, kind=row.kind, tries=tries)
 
     def settle(self, slot: Slot, job: Job) -> None:
         state: State = "unknown" if self.unknown else "accepted" if self.look_at else "done"

@@ -1,7 +1,9 @@
 """Confirmation of what waits in the CRM's nightly batch: the webhook first, these chores as the net.
 
-An opt-out for somebody who waits is an obligation: from the organization's midnight on, one modified-since query every five
-minutes, hourly after 72 h, daily after 14 days, until paid (design section 4, consent). What the batch does not bring out in
+An opt-out for somebody who waits is an obligation: from the organization's midnight on, one modified-since query
+every five
+minutes, hourly after 72 h, daily after 14 days, until paid (design section 4, consent). What the batch does not bring
+out in
 a day is asked for by its reference (Virtuous facts 16.7).
 """
 
@@ -33,7 +35,8 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
 
 
 async def watch_batch(desk: Desk, slot: Slot) -> None:
-    """Pull the CRM poll to now where somebody waits: after each batch, and every five minutes while an opt-out is owed."""
+    """Pull the CRM poll to now where somebody waits: after each batch, and every five minutes while an opt-out is
+    owed."""
     zone = ZoneInfo(await desk.crm.zone())
     await desk.db.run(_watch, desk, slot, zone, desk.clock.now())
 

@@ -16,7 +16,7 @@ from keepstep.model.instant import Instant
 from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import submitted
 from keepstep.queue import Job, Slot, StepRow
-from keepstep.state import consent, dead_letters, journal, marks, parties, readings, submissions
+from keepstep.state import consent, customers, dead_letters, journal, marks, parties, readings, submissions
 from keepstep.submit.load import Case, custody_rows
 
 BATCH_ROWS = 100
@@ -183,6 +183,9 @@ def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now:
 def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
     """Let go what the freshness gate held, form jobs with their intents, and open the creations among them."""
     queue.guard(tx, slot)
+    for one in customers.connections(tx, desk.customer_id):
+        if one.health == "blocked":
+            queue.hold_steps(tx, slot, "blocked", side="crm" if one.platform == desk.route.crm else "audience")
     if gate_is_fresh(tx, desk, now):
         queue.let_go(tx, desk.customer_id, "gate", now)
     jobs = queue.form(tx, slot, now, _group_size, desk.chance.id)

@@ -25,7 +25,8 @@ LOOK_UPS = 200
 class Case:
     """One entry with its party and what both sides say.
 
-    `postponed`: it cannot be decided now, and why; somebody else marks it again, or else it is due again in `again` seconds.
+    `postponed`: it cannot be decided now, and why; somebody else marks it again, or else it is due again in `again`
+    seconds.
     """
 
     entry: Entry
@@ -50,7 +51,8 @@ async def cases(desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
 
 
 def load(tx: Connection, desk: Desk, entries: Sequence[Entry]) -> list[Case]:
-    """The parties of these entries with their stored readings. A party whose call has an unknown fate waits for the look."""
+    """The parties of these entries with their stored readings. A party whose call has an unknown fate waits for the
+    look."""
     found = readings.load(tx, desk.customer_id, [entry.party_id for entry in entries])
     here = readings.audience_of(tx, shelf_of(desk), found.values())
     there = readings.crm_of(tx, shelf_of(desk), found.values())

@@ -1,6 +1,7 @@
 """One turn: a bounded piece of one customer's work under its slot, as a list of named steps.
 
-Three kinds of commits and no await inside any: T1 takes work, T2 stores decisions and intents, T3 records outcomes. Polls and
+Three kinds of commits and no await inside any: T1 takes work, T2 stores decisions and intents, T3 records outcomes.
+Polls and
 re-reads commit on their own before T2, under the same fence.
 """
 
@@ -9,12 +10,13 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from keepstep import queue
+from keepstep import queue, telemetry
 from keepstep.desk import Chore, Desk
 from keepstep.model.errors import Blocked, Problem, Transient
-from keepstep.queue import Entry, Fenced, Slot
+from keepstep.queue import Entry, Fenced, Paused, Slot
 from keepstep.state import customers, journal, marks
 from keepstep.submit import calls, decided, load
+from keepstep.telemetry import Event
 
 BLOCKED_PAUSE = 3600.0
 Step = Callable[[Desk, Slot], Awaitable[object]]
@@ -30,6 +32,8 @@ async def turn(desk: Desk, slot: Slot, parse: Step, chores: Sequence[Chore]) -> 
         await _guarded(desk, slot, desk.route.crm, lambda: decide(desk, slot))
         jobs = await desk.db.run(decided.form, desk, slot, desk.clock.now())
         slot = await calls.make(desk, slot, jobs)
+    except Paused:
+        pass  # the slot is still ours; what was not sent becomes steps again in the next turn
     except Fenced:
         return
     await desk.db.run(queue.release, slot, desk.clock.now())
@@ -84,7 +88,8 @@ async def _guarded(
 
 def _block(tx: Connection, desk: Desk, slot: Slot, platform: str, reason: str, chore: str | None) -> None:
     queue.guard(tx, slot)
-    customers.block(tx, desk.customer_id, platform, reason)
+    if customers.block(tx, desk.customer_id, platform, reason):
+        telemetry.report(Event.blocked, desk.customer_id, platform=platform, reason=reason)
     _later(tx, desk, slot, platform, chore, BLOCKED_PAUSE, reason)
 
 

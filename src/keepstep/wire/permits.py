@@ -1,6 +1,7 @@
 """Permits: the right to make one call now, shared by every process that uses the same application key.
 
-A permit is a row, claimed in a transaction of its own; it returns one second after the answer, so that never more calls than
+A permit is a row, claimed in a transaction of its own; it returns one second after the answer, so that never more
+calls than
 there are permits arrive in any one second (design section 4, budgets; CC facts 3.1).
 """
 

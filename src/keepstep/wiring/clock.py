@@ -86,7 +86,8 @@ class VirtualWake:
 
 
 class VirtualClock:
-    """`keepstep.ports.Clock` in lockstep: time stands until `advance` moves it, and `advance` returns once every task waits.
+    """`keepstep.ports.Clock` in lockstep: time stands until `advance` moves it, and `advance` returns once every task
+    waits.
 
     A task counts as working from its release to its next wait, whatever it awaits in between, so that an answer of a
     vendor or of the database is never overtaken by time.

@@ -12,7 +12,8 @@ from keepstep.model.errors import Transient
 
 @contextlib.contextmanager
 def only_worker(database: str) -> Iterator[None]:
-    """Hold the file's lock for the length of a block. Raises Transient while another process holds it; on PostgreSQL any
+    """Hold the file's lock for the length of a block. Raises Transient while another process holds it; on PostgreSQL
+    any
     number of workers may run."""
     url = make_url(database)
     if url.get_backend_name() != "sqlite" or not url.database:

@@ -3,7 +3,7 @@
 import base64
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection as Tx
@@ -207,6 +207,9 @@ class Service:
                 secret = Secret(base64.urlsafe_b64encode(self.chance.token(32)).decode().rstrip("="))
                 self.vault.put(tx, customer_id, owner, name, secret, now)
         queue.let_go(tx, customer_id, "blocked", now)
+        for mark in marks.every(tx, customer_id):
+            if mark.platform == platform and mark.due is not None and mark.due > now:
+                marks.put(tx, customer_id, replace(mark, due=now))
 
     async def customers(self) -> Sequence[dict[str, Any]]:
         """Everybody who is served."""

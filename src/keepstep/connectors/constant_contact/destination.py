@@ -150,7 +150,8 @@ def _only(call: Call) -> Step:
 
 
 def _cross_product(steps: Sequence[Step]) -> tuple[list[str], list[str]]:
-    """Contacts and lists of a job, which does every pair. Raises Permanent where the steps do not share one list set."""
+    """Contacts and lists of a job, which does every pair. Raises Permanent where the steps do not share one list
+    set."""
     lists = sorted(steps[0].payload["list_ids"]) if steps else []
     if not lists or any(sorted(step.payload["list_ids"]) != lists for step in steps):
         raise Permanent(0, "steps of one job have different list sets")
