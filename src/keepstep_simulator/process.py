@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from keepstep import connectors, worker
-from keepstep.model.customer import Route
+from keepstep.model.customer import Cadence, Route
 from keepstep.model.errors import Refused
 from keepstep.ports import HttpAnswer, Wake
 from keepstep.settings import PLATFORMS, Customer, Settings
@@ -112,7 +112,7 @@ class Process:
         self.alive = True
         clock, chance = SimClock(self), SimChance(self)
         self.service = Service(
-            settings=_settings(sim.customers),
+            settings=_settings(sim.customers, sim.cadence),
             db=sim.disk.open(self._at_commit),
             clock=clock,
             chance=chance,
@@ -205,6 +205,6 @@ class Process:
         return told[0]
 
 
-def _settings(names: tuple[str, ...]) -> Settings:
-    known = {name: Customer(id=name, name=name, route=Route(customer_id=name)) for name in names}
+def _settings(names: tuple[str, ...], cadence: Cadence) -> Settings:
+    known = {name: Customer(id=name, name=name, route=Route(customer_id=name, cadence=cadence)) for name in names}
     return Settings(service=ServiceSettings(public_url=PUBLIC), platforms=PLATFORMS, customers=known)

@@ -1,10 +1,12 @@
 """One seed: chaos, healing, quiescence, and what the checkers say."""
 
 import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from keepstep.model.customer import Cadence
 from keepstep.wiring.service import Service
 from keepstep_sandbox.judge import judge
 from keepstep_sandbox.world import START, next_midnight
@@ -24,9 +26,10 @@ DOOR_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a seed is made of; the defaults are the ones of `simulate`. `deeds` and `people` are for each customer."""
+    """What a seed is made of; what is None is drawn. `people` and `deeds` (least, most) are for each customer."""
 
-    customers: int = 2
+    customers: int | None = None
+    cadence: Cadence | None = None
     people: tuple[int, int] = (9, 16)
     deeds: tuple[int, int] = (4, 14)
     nights: int = 3
@@ -70,7 +73,9 @@ class Simulation:
         self.process: Process | None = None
         self.boots = 0
         self.network = Network(self)
-        self.customers = tuple(f"customer-{number}" for number in range(plan.customers))
+        count = plan.customers or dice.choice((1, 1, 2))
+        self.customers = tuple(f"customer-{number}" for number in range(count))
+        self.cadence = plan.cadence or _cadence(dice)
         sizes = [(dice.randint(*plan.people), dice.randint(*plan.deeds)) for _ in self.customers]
         self.towns = [Town(self, name, number, *sizes[number]) for number, name in enumerate(self.customers)]
         self._pauses = stream(seed, "pauses")
@@ -173,6 +178,18 @@ def _outcome(sim: Simulation) -> Outcome:
         kinds.count("FAULT"),
         sim.chaos.points,
         sim.story,
+    )
+
+
+def _cadence(dice: random.Random) -> Cadence:
+    """How often each seed polls: a net that is always on hides what another one misses."""
+    often = dice.choice((1.0, 2.0, 4.0))
+    usual = Cadence()
+    return Cadence(
+        opted_out=usual.opted_out * often,
+        changed=usual.changed * dice.choice((1.0, 4.0)),
+        lists=usual.lists * dice.choice((1.0, 4.0)),
+        crm_changed=usual.crm_changed * dice.choice((1.0, 4.0)),
     )
 
 

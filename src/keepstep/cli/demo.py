@@ -239,7 +239,7 @@ def _played(one: Demo, quiet: bool) -> dict[str, Any]:
         for step in one.steps():
             progress.update(bar, description=step["note"], advance=0 if step["ask"] else 1)
             if step["ask"]:
-                console.print(f"kill -9 of the service ({step['ask'].get('kill')}), and a new start")
+                console.print(f"kill -9 of the service, {step['ask'].get('when', 'between calls')}; and a new start")
     report = one.judged()
     report["seconds"] = round(time.monotonic() - began, 1)
     report["loaded"] = week.get("people")

@@ -1,6 +1,7 @@
 """`keepstep status` and `keepstep timeline`."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -22,8 +23,13 @@ def status(
     """Queue by lane, oldest age, in step, pending, parked, budget left, last poll."""
 
     async def read() -> None:
+        from keepstep.cli import page
+
         async with open_service(settings()) as service:
-            show(list(await service.claims(customer)) if people else await service.status(customer), as_json)
+            if people:
+                show(list(await service.claims(customer)), as_json)
+            else:
+                _shown(page.status, await service.status(customer), as_json)
 
     run(read())
 
@@ -36,13 +42,22 @@ def timeline(
     """Everything that happened to one person and why."""
 
     async def read() -> bool:
+        from keepstep.cli import page
+
         async with open_service(settings()) as service:
             rows = list(await service.timeline(customer, record))
         if rows or as_json:
-            show(rows, as_json)
+            _shown(page.timeline, rows, as_json)
         else:
             say(f"nothing is known of {record}; `keepstep status --customer {customer} --people` lists everybody")
         return bool(rows)
 
     if not run(read()):
         raise typer.Exit(FAILED)
+
+
+def _shown(view: Callable[[Any], None], value: Any, as_json: bool) -> None:
+    if as_json:
+        show(value, as_json)
+    else:
+        view(value)

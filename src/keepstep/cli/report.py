@@ -77,5 +77,7 @@ def _said(value: Any) -> str:
 def _documents(found: dict[str, Any]) -> str:
     if "violations" not in found:
         return str(found.get("skipped") or found)
-    violations = found["violations"]
-    return f"{found.get('checked')} requests checked, {_count(violations)} violations {violations or ''}"
+    violations, skipped = found["violations"], found.get("skipped")
+    checked = ", ".join(f"{count} requests to {vendor}" for vendor, count in (found.get("checked") or {}).items())
+    unchecked = "".join(f"; {vendor} not checked: {why}" for vendor, why in (skipped or {}).items())
+    return f"{checked or 'nothing'} checked, {_count(violations)} violations{unchecked} {violations or ''}".strip()
