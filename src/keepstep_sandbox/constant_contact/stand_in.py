@@ -109,6 +109,10 @@ class ConstantContact:
         """Every contact, deleted ones too, with all subresources and plain UTC dates."""
         return [as_json(one) for one in self._accounts[account_id].contacts.values()]
 
+    def contact(self, account_id: str, contact_id: str) -> dict[str, Any]:
+        """One contact, as in `contacts`."""
+        return as_json(self._accounts[account_id].contacts[contact_id])
+
     def lists(self, account_id: str) -> list[dict[str, Any]]:
         """Every list, deleted ones too."""
         return [lists.view(one, "z") for one in self._accounts[account_id].lists.values()]

@@ -121,7 +121,8 @@ def is_untagged(scene: Scene, who: int) -> bool:
 
 def other_list(scene: Scene, who: int) -> str | None:
     """A list with a tag that the person is not on."""
-    names = [name for name in scene.list_ids if name not in scene.late and name not in _on(scene, who)]
+    on = _on(scene, who)
+    names = [name for name in scene.list_ids if name not in scene.late and name not in on]
     return names[who % len(names)] if names else None
 
 

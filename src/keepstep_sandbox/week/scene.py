@@ -66,7 +66,8 @@ class Scene:
 
     def audience(self, who: int) -> Raw:
         """A person's contact at Constant Contact, now."""
-        return next(one for one in self.world.constant_contact.contacts(ACCOUNT) if one["contact_id"] == self.ids[who])
+        found: Raw = self.world.constant_contact.contact(ACCOUNT, self.ids[who])
+        return found
 
     def crm(self, who: int) -> Raw | None:
         """The Virtuous contact with the person's reference; None while there is none."""
