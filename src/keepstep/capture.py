@@ -26,6 +26,8 @@ from keepstep.state.marks import Mark
 from keepstep.state.readings import Shelf
 
 OVERLAP = 600.0
+# Before a round begins again: a vendor that refuses its own cursors must not get the whole day's calls.
+REFUSED_PAUSE = 60.0
 
 
 def chores(desk: Desk) -> tuple[Chore, ...]:
@@ -59,7 +61,7 @@ async def poll_page(desk: Desk, slot: Slot, poll: str) -> None:
 
 def _restart(tx: Connection, desk: Desk, slot: Slot, mark: Mark) -> None:
     queue.guard(tx, slot)
-    marks.put(tx, desk.customer_id, replace(mark, cursor=None, data=_data(mark, started=None), due=desk.clock.now()))
+    marks.put(tx, desk.customer_id, replace(mark, cursor=None, data=_data(mark, started=None), due=desk.clock.now() + REFUSED_PAUSE))
     journal.append(tx, desk.customer_id, [(desk.clock.now(), None, "cursor_refused", {"poll": mark.name})])
 
 

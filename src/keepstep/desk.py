@@ -13,7 +13,12 @@ from keepstep.queue import Slot
 from keepstep.state.vault import Secret
 
 LEASE = 300.0
+BLOCKED_PAUSE = 3600.0
 CALL_TIMEOUT = 30.0
+# Of a pause that the vendor named: spread enough that callers do not come back together, and little of a long one is lost.
+LONGEST_JITTER = 60.0
+# The chore that reads what the door stored; in the state a delivery is new, and set aside while it cannot be read.
+DELIVERIES = "deliveries"
 
 
 @dataclass(frozen=True, slots=True)

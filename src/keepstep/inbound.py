@@ -12,17 +12,19 @@ from typing import Any
 from sqlalchemy import Connection
 
 from keepstep import queue
-from keepstep.desk import Chore, Desk
+from keepstep.desk import BLOCKED_PAUSE, DELIVERIES, Chore, Desk
 from keepstep.model.change import Lane
 from keepstep.model.errors import Permanent, Refused
 from keepstep.model.instant import Instant
 from keepstep.ports import Page
 from keepstep.queue import Slot
-from keepstep.state import deliveries, journal, marks, readings
+from keepstep.state import customers, deliveries, journal, marks, readings
 from keepstep.state.marks import Mark
 from keepstep.state.readings import Shelf
 
 OVERLAP = 600.0
+# Before a round begins again: a page that cannot be believed once may not be believable at once again.
+REFUSED_PAUSE = 60.0
 Parse = Callable[[bytes], list[str]]
 
 
@@ -32,6 +34,7 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
     polls = (("crm_sweep", "sweep"), ("crm_changed", "changed"))
     return (
         Chore(platform, "subscription", keep_subscription),
+        Chore(platform, DELIVERIES, read_again, first=False),
         *(
             Chore(platform, name, partial(poll_page, name=name, poll=poll), first=poll == "sweep")
             for name, poll in polls
@@ -41,13 +44,40 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
 
 async def read_deliveries(desk: Desk, slot: Slot, parse: Parse) -> int:
     """Interpret what the door stored; returns how many deliveries there were."""
-    waiting = await desk.db.run(deliveries.unread, desk.customer_id)
+    waiting = await desk.db.run(_unread, desk, slot, desk.clock.now())
     named: dict[str, list[str]] = {row["id"]: _named(row["body"], parse) for row in waiting}
     ids = sorted({record_id for found in named.values() for record_id in found})
     records = await desk.crm.read_many(ids) if ids else ()
     if waiting:
         await desk.db.run(_store_deliveries, desk, slot, named, records, desk.clock.now())
     return len(waiting)
+
+
+def _unread(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[dict[str, Any]]:
+    """What waits to be read. Of a blocked connection nothing can be: it is set aside until the connection works."""
+    waiting = deliveries.unread(tx, desk.customer_id)
+    if waiting and any(
+        one.platform == desk.route.crm and one.health == "blocked" for one in customers.connections(tx, desk.customer_id)
+    ):
+        queue.guard(tx, slot)
+        deliveries.set_aside(tx, desk.customer_id)
+        mark = marks.get(tx, desk.customer_id, desk.route.crm, DELIVERIES)
+        if mark.due is None:
+            marks.put(tx, desk.customer_id, replace(mark, due=now + BLOCKED_PAUSE))
+        return []
+    return waiting
+
+
+async def read_again(desk: Desk, slot: Slot) -> None:
+    """What was set aside is unread again; the next turn reads it."""
+    await desk.db.run(_put_back, desk, slot)
+
+
+def _put_back(tx: Connection, desk: Desk, slot: Slot) -> None:
+    queue.guard(tx, slot)
+    deliveries.put_back(tx, desk.customer_id)
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, DELIVERIES)
+    marks.put(tx, desk.customer_id, replace(mark, due=None))
 
 
 def _named(body: bytes, parse: Parse) -> list[str]:
@@ -102,7 +132,7 @@ async def poll_page(desk: Desk, slot: Slot, name: str, poll: str) -> None:
 
 def _restart(tx: Connection, desk: Desk, slot: Slot, mark: Mark) -> None:
     queue.guard(tx, slot)
-    marks.put(tx, desk.customer_id, replace(mark, cursor=None, data={}, due=desk.clock.now()))
+    marks.put(tx, desk.customer_id, replace(mark, cursor=None, data={}, due=desk.clock.now() + REFUSED_PAUSE))
 
 
 def store_page(tx: Connection, desk: Desk, slot: Slot, mark: Mark, page: Page, now: Instant) -> None:

@@ -17,6 +17,8 @@ from keepstep_simulator.story import Fact, Violation
 
 Found = tuple[list[Violation], int]
 OUT, IN = "unsubscribed", ("implicit", "explicit")
+# An import of unknown fate is not repeated before a later batch was seen to run, or a person looks after 72 hours.
+WAITING = ("submission_unknown", "submission_review")
 OURS = ("product", "job", "batch")
 
 
@@ -88,6 +90,8 @@ def converged(facts: Sequence[Fact]) -> Found:
             continue
         premise += fact.data["report"]["in_step"]
         for line in fact.data["report"]["details"]:
+            if line["reason"] in WAITING:
+                continue
             if line["key"] in ("wrong_fields", "lost", "opt_outs_applied", "pending", "captured"):
                 why = f"{fact.customer} {line['record']}: {line['key']}: {line['reason']}"
                 found.append(Violation("I10", fact.n, why))

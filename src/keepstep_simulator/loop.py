@@ -95,7 +95,7 @@ class SeededLoop(asyncio.AbstractEventLoop):
         return task.result()
 
     def _step(self) -> None:
-        if not self._ready:
+        while not self._ready:
             self._jump()
         number = int(self._chance.random() * len(self._ready)) if len(self._ready) > 1 else 0
         handle = self._ready.pop(number)

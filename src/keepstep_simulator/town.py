@@ -40,6 +40,7 @@ HAPPENINGS: tuple[tuple[str, to.Happening], ...] = (
     ("is_tagged", to.is_tagged),
     ("is_untagged", to.is_untagged),
 )
+OUT_DEEDS = {"opts_out", "is_deleted", "is_opted_out"}
 
 
 @dataclass(slots=True)
@@ -76,9 +77,15 @@ class Town:
     def _drawn(self, dice: Any, count: int) -> Iterable[Deed]:
         free = [who for who in iter(self.scene.pick, None)]
         begin, end = self.sim.chaos_span
+        busy: dict[int, set[str]] = {}
         for _ in range(count if free else 0):
-            name, _do = dice.choice(HAPPENINGS)
-            yield Deed(dice.uniform(begin, end), name, dice.choice(free), dice.random() < self.sim.agitation)
+            (name, _do), who = dice.choice(HAPPENINGS), dice.choice(free)
+            at, agitated = dice.uniform(begin, end), dice.random() < self.sim.agitation
+            # What becomes of the new address of somebody who is out on the old one is not for the judge to say.
+            other = OUT_DEEDS if name == "changes_email" else {"changes_email"} if name in OUT_DEEDS else set()
+            if not other & busy.setdefault(who, set()):
+                busy[who].add(name)
+                yield Deed(at, name, who, agitated)
 
     async def connect(self, process: "Process") -> None:
         """`keepstep customer add`."""

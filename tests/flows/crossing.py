@@ -5,7 +5,7 @@ Seams for faults: `faults` scripts what happens to the next calls, `wire` may pu
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -34,6 +34,7 @@ ZONE = ZoneInfo("America/Phoenix")
 CUSTOMER = "acme"
 SOURCE = "Constant Contact"
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+MOST_TURNS = 3000
 Wire = Callable[[str, Request, Callable[[], Response]], Response]
 
 
@@ -86,7 +87,13 @@ class Counted:
 class Crossing:
     """One customer, both vendors, the product. Used as a context; `wait` and `night` let virtual time pass."""
 
-    def __init__(self, cc: Mapping[str, str] | None = None, v: Mapping[str, str] | None = None, db: Any = None) -> None:
+    def __init__(
+        self,
+        cc: Mapping[str, str] | None = None,
+        v: Mapping[str, str] | None = None,
+        db: Any = None,
+        customers: tuple[str, ...] = (CUSTOMER,),
+    ) -> None:
         self.clock = StillClock()
         self.chance = Counted()
         self.cc = ConstantContact(cc)
@@ -96,8 +103,10 @@ class Crossing:
         self.calls: list[Call] = []
         self.answered: list[int] = []
         self.batches = 0
-        self.refresh_token = self.cc.add_account(CUSTOMER, "client", "secret", START)["refresh_token"]
-        self.v.add_organization(CUSTOMER, "v_key", START)
+        self.customers = customers
+        self.refresh_tokens = {one: self.cc.add_account(one, "client", "secret", START)["refresh_token"] for one in customers}
+        for one in customers:
+            self.v.add_organization(one, key_of(one), START)
         self._midnight = next_midnight(START)
         self._runner = asyncio.Runner()
         self.db = db or Inline()
@@ -109,7 +118,7 @@ class Crossing:
             settings=Settings(
                 service=ServiceSettings(public_url="http://127.0.0.1:9"),
                 platforms=PLATFORMS,
-                customers={CUSTOMER: Customer(id=CUSTOMER, name=CUSTOMER, route=Route(customer_id=CUSTOMER))},
+                customers={one: Customer(id=one, name=one, route=Route(customer_id=one)) for one in self.customers},
             ),
             db=self.db,
             clock=self.clock,
@@ -169,16 +178,22 @@ class Crossing:
 
     # --- time ---
 
-    def connect(self, hooks: bool = True) -> None:
-        """Give the service both credentials and let the first import run: five minutes."""
-        self.give(client_id="client", client_secret="secret", refresh_token=self.refresh_token)
-        self.ask(self.service.add_customer(CUSTOMER, "virtuous", {"api_key": Secret("v_key")}))
+    def connect(self) -> None:
+        """Give the service all credentials and let the first import run: five minutes."""
+        for one in self.customers:
+            self.consent(self.refresh_tokens[one], one)
+            self.key(key_of(one), one)
         self.wait(minutes=5)
 
-    def give(self, **secrets: str) -> None:
-        """Store credentials for Constant Contact."""
+    def consent(self, refresh_token: str, customer: str = CUSTOMER) -> None:
+        """Store a grant of Constant Contact."""
+        secrets = {"client_id": "client", "client_secret": "secret", "refresh_token": refresh_token}
         found = {name: Secret(value) for name, value in secrets.items()}
-        self.ask(self.service.add_customer(CUSTOMER, "constant_contact", found))
+        self.ask(self.service.add_customer(customer, "constant_contact", found))
+
+    def key(self, api_key: str, customer: str = CUSTOMER) -> None:
+        """Store a key of Virtuous."""
+        self.ask(self.service.add_customer(customer, "virtuous", {"api_key": Secret(api_key)}))
 
     def wait(self, *, minutes: float = 0.0, hours: float = 0.0, days: float = 0.0) -> None:
         """Let so much time pass, with everything that falls due on the way."""
@@ -198,7 +213,8 @@ class Crossing:
             await self.deliver()
             if await worker.work(self.service, "me") is not None:
                 turns += 1
-                assert turns < 20_000, "the product is busy without end"
+                if turns > MOST_TURNS:
+                    raise RuntimeError("the product is busy without end")
                 continue
             due = [await self.service.db.run(queue.next_claim), self.v.next_due(), self._midnight]
             ahead = min(moment for moment in due if moment is not None)
@@ -209,7 +225,8 @@ class Crossing:
 
     def _batch(self) -> None:
         while self._midnight <= self.clock.at:
-            self.v.run_batch(CUSTOMER, self._midnight)
+            for one in self.customers:
+                self.v.run_batch(one, self._midnight)
             self._midnight = next_midnight(self._midnight)
             self.batches += 1
 
@@ -227,16 +244,20 @@ class Crossing:
 
     async def post(self, path: str, headers: Mapping[str, str], *parts: bytes) -> int:
         """One request at the door, as a vendor or a stranger makes it; the status of the answer."""
-        waiting = [{"type": "http.request", "body": p, "more_body": n + 1 < len(parts)} for n, p in enumerate(parts)]
+        return await self.post_all(path, headers, iter(parts))
+
+    async def post_all(self, path: str, headers: Mapping[str, str], parts: Iterator[bytes]) -> int:
+        """The same with a body that is made while it is read."""
         sent: list[Any] = []
 
         async def receive() -> Any:
-            return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+            part = next(parts, None)
+            return {"type": "http.request", "body": part or b"", "more_body": part is not None}
 
         async def send(message: Any) -> None:
             sent.append(message)
 
-        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        raw = [(name.lower().encode(), value.encode("utf-8")) for name, value in headers.items()]
         await self.door({"type": "http", "method": "POST", "path": path, "headers": raw}, receive, send)
         while self.clock.spawned:
             await self.clock.spawned.pop(0)
@@ -340,6 +361,10 @@ class Call:
         one = self.request
         after = self.at - START
         return f"{after:.1f} {one.method} {one.path}?{one.query} -> {self.answer.status} {len(self.answer.effects)}"
+
+
+def key_of(customer: str) -> str:
+    return "v_key" if customer == CUSTOMER else f"v_key_{customer}"
 
 
 def next_midnight(at: float) -> float:

@@ -75,6 +75,14 @@ def test_a_list_of_any_name_is_one_tag(name: str) -> None:
         assert c.standing(ann) == ("in_step", "")
 
 
+def test_two_lists_are_two_tags() -> None:
+    with Crossing() as c:
+        lists = [c.a_list("Newsletter"), c.a_list("Food, Fun & Friends")]
+        ann = linked(c, lists=lists)
+        assert sorted(c.there(ann)["tags"]) == ["CC: Food, Fun & Friends", "CC: Newsletter"]
+        assert len(c.v.tags(CUSTOMER)) == 2
+
+
 def test_a_list_without_its_tag_is_withheld_until_staff_make_it() -> None:
     with Crossing() as c:
         news = c.a_list("Newsletter", tag=False)
@@ -152,6 +160,7 @@ def test_an_opt_out_just_before_a_tag_is_seen_before_anything_widens() -> None:
         c.wait(hours=1)
         assert c.consents(ann) == [False]
         assert lists_of(c, ann) == []
+        assert c.made("POST", "/v3/activities/add_list_memberships") == []
 
 
 def test_a_job_that_leaves_somebody_out_is_made_up_for() -> None:

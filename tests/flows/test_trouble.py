@@ -6,6 +6,7 @@ import pytest
 
 from keepstep import queue
 from keepstep.connectors.constant_contact import source
+from keepstep.database import Inline
 from keepstep_sandbox.faults import is_write
 from keepstep_sandbox.http import Request, Response
 from tests.flows.crossing import CUSTOMER, DAY, START, Crossing, emails, methods
@@ -61,7 +62,7 @@ def test_no_call_of_ours_meets_a_limit_that_nobody_scripted() -> None:
     with Crossing() as c:
         tags = [c.a_list(f"List {n}") for n in range(3)]
         people = [
-            c.person(f"p{n}@example.org", f"F{n}", f"L{n}", lists=tags, addresses=[PLACE]) for n in range(60)
+            c.person(f"p{n}@example.org", f"F{n}", f"L{n}", lists=tags, addresses=[PLACE]) for n in range(40)
         ]
         c.connect()
         c.night()
@@ -69,7 +70,7 @@ def test_no_call_of_ours_meets_a_limit_that_nobody_scripted() -> None:
             c.edits(one, first_name="New", phones=[("mobile", f"202-555-{1000 + people.index(one)}")])
         c.wait(hours=2)
         assert [one for one in c.calls if one.answer.status == 429] == []
-        assert c.standings() == {"in_step": 60}
+        assert c.standings() == {"in_step": 40}
 
 
 def test_budget_that_others_use_is_left_to_them_but_consent_passes() -> None:
@@ -78,21 +79,88 @@ def test_budget_that_others_use_is_left_to_them_but_consent_passes() -> None:
         c.connect()
         c.night()
         c.v.spend(CUSTOMER, 1250, c.now())
+        made = len(c.made("", "/api/"))
         c.opts_out(ann)
         c.edits(bob, first_name="Bobby")
         c.wait(minutes=16)
         assert c.consents(ann) == [False]
+        assert len(c.made("", "/api/")) - made == 2
+
+
+def test_the_budget_that_one_customer_used_up_is_nobody_elses() -> None:
+    with Crossing(customers=(CUSTOMER, "beta")) as c:
+        news = c.cc.add_list("beta", "Newsletter", c.now())
+        c.v.add_tag("beta", "CC: Newsletter", c.now())
+        bea = c.cc.add_person("beta", c.now(), first_name="Bea", last_name="Lee", email="bea@example.org")
+        ann = c.person()
+        c.connect()
+        c.night()
+        c.v.spend(CUSTOMER, 1450, c.now())
+        c.opts_out(ann)
+        c.wait(minutes=16)
+        assert c.consents(ann) == [False]
+        [contact] = c.v.contacts("beta")
+        c.v.staff_adds_tag("beta", contact["id"], "CC: Newsletter", c.now())
+        c.wait(minutes=5)
+        assert next(one for one in c.cc.contacts("beta") if one["contact_id"] == bea)["list_memberships"] == [news]
+
+
+def test_a_delivery_that_cannot_be_read_now_waits_without_spinning() -> None:
+    with Crossing() as c:
+        news = c.a_list("Newsletter")
+        ann = linked(c)
+        c.faults.arm("503", vendor="virtuous", count=10_000)
+        c.v.staff_adds_tag(CUSTOMER, c.there(ann)["id"], "CC: Newsletter", c.now())
+        made = len(c.calls)
+        c.wait(minutes=30)
+        assert set(c.answered) == {200}
+        assert len(c.calls) - made < 60
+        c.faults.clear()
+        c.wait(minutes=10)
+        assert c.here(ann)["list_memberships"] == [news]
+
+
+def test_a_delivery_of_a_blocked_connection_is_read_when_the_connection_works_again() -> None:
+    with Crossing() as c:
+        ann = linked(c)
+        c.v.revoke_key("v_key")
+        c.v.staff_opts(CUSTOMER, emails(c.there(ann))[0]["id"], False, c.now())
+        c.wait(minutes=30)
+        assert c.status()["connections"]["virtuous"] == "unauthorized"
+        c.v.add_organization(CUSTOMER, "v_key", c.now())
+        c.key("v_key")
+        c.wait(minutes=5)
+        assert c.permission(ann) == "unsubscribed"
+
+
+# --- what happens while a poll runs ---
+
+
+def test_an_edit_made_while_a_slow_poll_runs_is_found_by_the_next_one() -> None:
+    with Crossing() as c:
+        ann = linked(c)
+        left = [1]
+
+        def wire(_vendor: str, request: Request, handle: Callable[[], Response]) -> Response:
+            response = handle()
+            if request.path == "/v3/contacts" and "updated_after" in request.query and left:
+                left.clear()
+                c.clock.at += 2
+                c.edits(ann, first_name="Anna")
+                c.clock.at += 20
+            return response
+
+        c.wire = wire
+        c.wait(hours=2, minutes=10)
+        assert not left
+        assert c.there(ann)["contactIndividuals"][0]["firstName"] == "Anna"
 
 
 # --- writes whose answer is lost ---
 
 
-def _edited(c: Crossing, **fields: object) -> Story:
-    return lambda one: one.edits(one.known, **fields)  # type: ignore[attr-defined]
-
-
 KINDS: dict[str, tuple[str, str, Story, Callable[[Crossing, str], object], object]] = {
-    "submit": ("POST", "/api/Contact/", lambda c: None, lambda c, ann: len(c.everybody()), 1),
+    "submit": ("POST", "/api/Contact/Transaction", lambda c: None, lambda c, ann: len(c.carriers(ann)), 1),
     "set_person": (
         "PUT",
         "/api/ContactIndividual/",
@@ -181,39 +249,44 @@ def test_a_write_whose_answer_is_lost_has_one_effect(kind: str, fault: str) -> N
         if kind == "submit":
             c.connect()
         c.wait(hours=2)
-        if kind == "submit":
+        if kind == "submit":  # only a batch that ran another row proves that a lost one never arrived
+            c.person("bob@example.org", "Bob", "Roe")
             c.night()
-            c.wait(days=1)
+            c.wait(hours=2)
+            c.night()
         assert c.faults.armed == [], "the write was never tried"
         assert seen(c, ann) == expected
-        assert len([one for one in c.writes()[written:] if one.request.path.startswith(path)]) == 1
+        assert effects(c, ann, path, written) == 1
         assert c.letters() == []
+
+
+def effects(c: Crossing, record: str, path: str, written: int) -> int:
+    """How many calls changed something; of a job, how often it changed the person."""
+    if path.startswith("/v3/activities"):
+        return len([one for _, one in c.cc.background if record in one.record and one.field == "list_memberships"])
+    return len([one for one in c.writes()[written:] if one.request.path.startswith(path) and of_ann(one.request)])
+
+
+def of_ann(request: Request) -> bool:
+    return b"bob@example.org" not in request.body
 
 
 @pytest.mark.parametrize("fault", ["reset_after", "reset_before"])
 def test_a_direct_creation_whose_answer_is_lost_makes_one_contact(fault: str) -> None:
     with Crossing() as c:
         out = c.person("out@example.org", permission="unsubscribed")
-        c.faults.arm(fault, vendor="virtuous", method="POST", path="/api/Contact", skip=0)
-        c.faults.armed[0].path = "/api/Contact"
-        c.wire = _only_creation(c)
+        left = [fault]
+
+        def wire(_vendor: str, request: Request, handle: Callable[[], Response]) -> Response:
+            if (request.method, request.path) == ("POST", "/api/Contact") and left:
+                c.faults.arm(left.pop(), path="/api/Contact")
+            return handle()
+
+        c.wire = wire
         c.connect()
         c.wait(hours=2)
-        assert len(c.carriers(out)) == 1
+        assert left == [] and len(c.carriers(out)) == 1
         assert c.consents(out) == [False]
-
-
-def _only_creation(c: Crossing) -> Callable[[str, Request, Callable[[], Response]], Response]:
-    """Faults meet the creation only: its path begins like many others."""
-    armed = c.faults.armed[:]
-    c.faults.clear()
-
-    def wire(_vendor: str, request: Request, handle: Callable[[], Response]) -> Response:
-        if request.method == "POST" and request.path == "/api/Contact" and armed:
-            c.faults.armed.append(armed.pop())
-        return handle()
-
-    return wire
 
 
 @pytest.mark.parametrize("fault", ["reset_after", "reset_before"])
@@ -270,9 +343,7 @@ def test_a_revoked_key_blocks_the_connection_and_keeps_the_work() -> None:
         c.wait(hours=3)
         assert len(c.made("", "/api/")) - tried <= 6
         c.v.add_organization(CUSTOMER, "v_key_2", c.now())
-        from keepstep.state.vault import Secret
-
-        c.ask(c.service.add_customer(CUSTOMER, "virtuous", {"api_key": Secret("v_key_2")}))
+        c.key("v_key_2")
         c.wait(minutes=20)
         assert c.consents(ann) == [False]
         assert c.letters() == []
@@ -282,11 +353,13 @@ def test_a_revoked_grant_blocks_constant_contact_and_a_new_consent_resumes() -> 
     with Crossing() as c:
         ann = linked(c)
         c.cc.revoke_grant(CUSTOMER)
+        c.wait(days=1)
         c.opts_out(ann)
-        c.wait(hours=2)
+        c.wait(hours=1)
+        assert c.consents(ann) == [True]
         assert c.status()["connections"]["constant_contact"] != "ok"
         again = c.cc.add_account(CUSTOMER, "client", "secret", c.now())
-        c.give(client_id="client", client_secret="secret", refresh_token=again["refresh_token"])
+        c.consent(again["refresh_token"])
         c.wait(minutes=20)
         assert c.consents(ann) == [False]
 
@@ -372,11 +445,9 @@ def test_a_new_process_goes_on_where_the_old_one_ended() -> None:
         assert len(c.everybody()) == 1
 
 
-@pytest.mark.parametrize("commit", ["_send", "record", "form", "store", "store_page", "take"])
+@pytest.mark.parametrize("commit", ["record", "form", "store", "store_page", "take"])
 @pytest.mark.parametrize("point", ["before", "after"])
 def test_a_crash_at_any_commit_of_a_turn_has_one_effect(commit: str, point: str) -> None:
-    from keepstep.database import Inline
-
     armed = {"on": True}
 
     def at(where: str, name: str) -> None:
@@ -401,6 +472,33 @@ def test_a_crash_at_any_commit_of_a_turn_has_one_effect(commit: str, point: str)
         assert len(c.everybody()) == 1
         assert c.standing(ann) == ("in_step", "")
         assert len(methods(c.there(ann), "phone")) == 1
+
+
+def test_a_submission_that_never_left_is_sent_again_once_a_batch_ran_without_it() -> None:
+    armed = ["after"]
+
+    def at(where: str, name: str) -> None:
+        if armed and (where, name) == ("after", "_send"):
+            armed.clear()
+            raise Crash
+
+    disk = Inline()
+    with Crossing(db=disk) as c:
+        c.db = disk.beside(at)
+        c.open()
+        ann = c.person()
+        with pytest.raises(Crash):
+            c.connect()
+        c.db = disk
+        c.open()
+        bob = c.person("bob@example.org", "Bob", "Roe")
+        c.wait(hours=1, minutes=15)
+        assert [row["row"]["referenceId"] for row in c.v.waiting(CUSTOMER)] == [bob]
+        c.night()
+        c.wait(hours=1)
+        assert [row["row"]["referenceId"] for row in c.v.waiting(CUSTOMER)] == [ann]
+        c.night()
+        assert c.standings() == {"in_step": 2}
 
 
 def test_a_paused_customer_makes_no_call_and_loses_nothing() -> None:

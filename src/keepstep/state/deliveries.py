@@ -21,3 +21,18 @@ def settle(tx: Connection, customer_id: str, ids: Sequence[str], state: Literal[
     for some in portions(ids):
         mine = (delivery.c.customer_id == customer_id, delivery.c.id.in_(some))
         tx.execute(update(delivery).where(*mine).values(state=state))
+
+
+def set_aside(tx: Connection, customer_id: str) -> None:
+    """They cannot be read now: without this an unread delivery would keep its slot due, turn after turn."""
+    _moved(tx, customer_id, "new", "aside")
+
+
+def put_back(tx: Connection, customer_id: str) -> None:
+    """Those set aside are unread again."""
+    _moved(tx, customer_id, "aside", "new")
+
+
+def _moved(tx: Connection, customer_id: str, before: str, after: str) -> None:
+    mine = (delivery.c.customer_id == customer_id, delivery.c.state == before)
+    tx.execute(update(delivery).where(*mine).values(state=after))

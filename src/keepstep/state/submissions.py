@@ -35,6 +35,11 @@ def set_state(tx: Connection, customer_id: str, record_id: str, state: str) -> N
     tx.execute(update(submission).where(*_is(customer_id, record_id)).values(state=state))
 
 
+def reopen(tx: Connection, customer_id: str, record_id: str, now: Instant) -> None:
+    """It goes out once more, as if it were new: what was known of its first way no longer counts."""
+    tx.execute(update(submission).where(*_is(customer_id, record_id)).values(state="waiting", since=now))
+
+
 def withdraw(tx: Connection, customer_id: str, record_id: str) -> None:
     """It was never sent after all."""
     tx.execute(delete(submission).where(*_is(customer_id, record_id)))

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
-from keepstep.desk import CALL_TIMEOUT, LEASE, Desk
+from keepstep.desk import CALL_TIMEOUT, LEASE, LONGEST_JITTER, Desk
 from keepstep.model.change import Accepted, Call, Dead, Done, Lane, Nothing, Outcome, Retry, Step, Unknown
 from keepstep.model.contact import Side
 from keepstep.model.errors import Blocked, Permanent, Transient, Unanswered
@@ -169,7 +169,7 @@ class _Tally:
                 # Whatever kept it from happening may have changed what it would change: read again before deciding
                 # again.
                 self._keep(outdated(self._party(row), step.side, row.member or ""))
-                self.again[row.id] = self.now + self.desk.chance.uniform(after, after * 1.5)
+                self.again[row.id] = self.now + self.desk.chance.uniform(after, after + min(after / 2, LONGEST_JITTER))
             case Dead():
                 self._bury(row, step, outcome)
 

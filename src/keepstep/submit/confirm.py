@@ -110,6 +110,7 @@ def _send_again(tx: Connection, desk: Desk, row: dict[str, Any], now: Instant) -
     if party and person and person.submission:
         again = replace(person, submission=replace(person.submission, state="again"))
         readings.save(tx, desk.customer_id, [party.with_person(again)])
+        submissions.reopen(tx, desk.customer_id, row["record_id"], now)
         queue.put(tx, desk.customer_id, [(party.party_id, Lane.changes, now)], now)
 
 

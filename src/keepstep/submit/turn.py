@@ -11,14 +11,13 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
-from keepstep.desk import Chore, Desk
+from keepstep.desk import BLOCKED_PAUSE, DELIVERIES, LONGEST_JITTER, Chore, Desk
 from keepstep.model.errors import Blocked, Problem, Transient
 from keepstep.queue import Entry, Fenced, Paused, Slot
-from keepstep.state import customers, journal, marks
+from keepstep.state import customers, deliveries, journal, marks
 from keepstep.submit import calls, decided, load
 from keepstep.telemetry import Event
 
-BLOCKED_PAUSE = 3600.0
 Step = Callable[[Desk, Slot], Awaitable[object]]
 
 
@@ -27,7 +26,7 @@ async def turn(desk: Desk, slot: Slot, parse: Step, chores: Sequence[Chore]) -> 
     try:
         for job in await desk.db.run(queue.unresolved, slot, desk.clock.now()):
             await calls.look(desk, slot, job)
-        await _guarded(desk, slot, desk.route.crm, lambda: parse(desk, slot))
+        await _guarded(desk, slot, desk.route.crm, lambda: parse(desk, slot), DELIVERIES)
         await _chore(desk, slot, chores)
         await _guarded(desk, slot, desk.route.crm, lambda: decide(desk, slot))
         jobs = await desk.db.run(decided.form, desk, slot, desk.clock.now())
@@ -103,13 +102,15 @@ def _later(
     data = dict(mark.data or {})
     tries = int(data.get("tries") or 0)
     pause = after if after is not None else min(60.0, 2.0**tries)
-    due = now + desk.chance.uniform(pause, pause * 1.5)
+    due = now + desk.chance.uniform(pause, pause + min(pause / 2, LONGEST_JITTER))
     journal.append(
         tx, desk.customer_id, [(now, None, "read_failed", {"platform": platform, "chore": name, "why": why})]
     )
     if chore:
         changed = marks.Mark(platform, name, mark.mark, mark.cursor, due, data | {"tries": tries + 1})
         marks.put(tx, desk.customer_id, changed)
+        if chore == DELIVERIES:
+            deliveries.set_aside(tx, desk.customer_id)
         return
     for entry in queue.take(tx, slot, now):
         queue.defer(tx, slot, entry, due, now)

@@ -10,7 +10,7 @@ from tests.connectors.constant_contact.world import START, call, run, said, scri
 
 KNOWN = "ann@example.org"
 GATEWAY, HTML = {"message": "Forbidden"}, b"<html><body>Bad gateway ann@example.org</body></html>"
-JOIN = call("join", {"record_id": "c1", "list_ids": ["l1"]})
+LEAVE = call("leave", {"record_id": "c1", "list_ids": ["l1"]})
 
 
 def key(name: str) -> dict[str, str]:
@@ -78,7 +78,7 @@ def test_refused_calls_are_permanent(status: int) -> None:
     """They will never succeed (CC facts 4)."""
     cc, _, _ = scripted(said(status, [key("contacts.api.validation.error")]))
     with pytest.raises(Permanent) as caught:
-        run(cc.write(JOIN))
+        run(cc.write(LEAVE))
     assert caught.value.status == status
     assert "contacts.api.validation.error" in str(caught.value)
 
@@ -88,12 +88,12 @@ def test_404_and_409_have_classes_of_their_own() -> None:
     other = "0b0b0b0b-1111-2222-3333-444444444444"
     gone, _, _ = scripted(said(404, [key("contacts.api.not_found")]))
     with pytest.raises(Missing):
-        run(gone.write(JOIN))
+        run(gone.write(LEAVE))
     clash, _, _ = scripted(
         said(409, [{"error_key": "k", "error_message": f"Email already exists for contact {other}"}])
     )
     with pytest.raises(Conflict) as caught:
-        run(clash.write(JOIN))
+        run(clash.write(LEAVE))
     assert caught.value.hint == other
     assert other not in str(caught.value)
 
@@ -107,7 +107,7 @@ def test_broken_answers_are_transient_when_read_and_unknown_when_written(answer:
     assert not isinstance(read.value, Unanswered)
     writing, _, _ = scripted(answer)  # type: ignore[arg-type]
     with pytest.raises(Unanswered):
-        run(writing.write(JOIN))
+        run(writing.write(LEAVE))
 
 
 def test_a_lost_read_is_plain_transient() -> None:
@@ -137,7 +137,7 @@ def test_any_error_answer_is_a_problem_without_personal_data(status: int, body: 
     same = said(status, text=body)
     cc, _, _ = scripted(same, same, tokens=("a", "b"))
     with pytest.raises(Problem) as caught:
-        run(cc.write(JOIN))
+        run(cc.write(LEAVE))
     assert "@" not in str(caught.value)
 
 

@@ -240,7 +240,21 @@ def test_a_job_without_an_id_is_unanswered() -> None:
     """It may run: accept any 2xx, but only with an activity_id (CC facts 7.1)."""
     cc, _, _ = scripted(said(202, {"state": "initialized"}))
     with pytest.raises(Unanswered):
-        run(cc.write(call("join", *pairs(["c1"], ["l1"]))))
+        run(cc.write(call("leave", *pairs(["c1"], ["l1"]))))
+
+
+@pytest.mark.parametrize("others", [0, 20])
+def test_somebody_deleted_meanwhile_is_not_added_and_so_not_revived(others: int) -> None:
+    """No poll shows a deletion before the next sweep, and a list job brings a deleted contact back (CC facts 5.5)."""
+    world = World()
+    gone, news = world.person(email="gone@example.org"), world.new_list("News")
+    there = crowd(world, others)
+    world.vendor.delete(ACCOUNT, gone, START)
+    outcomes = run(world.cc.write(call("join", *pairs([gone, *there], [news]))))
+    assert outcomes[0] == Dead("the contact was deleted meanwhile")
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes[1:])
+    world.later(60)
+    assert world.contact(gone).get("deleted_at")
 
 
 @pytest.mark.parametrize("kind", ["resubscribe", "sign_up", ""])

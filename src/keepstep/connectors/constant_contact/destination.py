@@ -77,12 +77,28 @@ class Destination:
 
     async def _start_job(self, call: Call) -> Sequence[Outcome]:
         contacts, lists = _cross_product(call.steps)
+        closed = await self._closed(contacts) if call.kind == "join" else {}
+        contacts = [contact for contact in contacts if contact not in closed]
+        outcomes = [closed.get(step.payload["record_id"]) for step in call.steps]
+        if not contacts:
+            return [outcome for outcome in outcomes if outcome]
         body = {"source": {"contact_ids": contacts}, "list_ids": lists}
         answer = (await self._api.post(f"/activities/{JOBS[call.kind]}", body)).value
         vendor_id = answer.get("activity_id") if isinstance(answer, dict) else None
         if not isinstance(vendor_id, str) or not vendor_id:
             raise Unanswered("a bulk job was taken without an activity_id")
-        return [Accepted(vendor_id, LOOK_AFTER) for _ in call.steps]
+        return [outcome or Accepted(vendor_id, LOOK_AFTER) for outcome in outcomes]
+
+    async def _closed(self, contacts: Sequence[str]) -> dict[str, Outcome]:
+        """Who may not be added any more: adding a deleted contact revives it, and no poll shows a deletion before the
+        next sweep (CC facts 5.4, 5.5)."""
+        if len(contacts) > READ_ONE_BY_ONE:
+            query = {"status": "deleted", "limit": LIMIT}
+            rows = await rows_of_all_pages(self._api, "/contacts", query, "contacts")
+            gone = {row["contact_id"] for row in rows if isinstance(row, dict) and "contact_id" in row}
+            return {contact: _DELETED for contact in contacts if contact in gone}
+        found = {contact: await self._maybe_contact(contact) for contact in contacts}
+        return {contact: why for contact, raw in found.items() if (why := _why_closed(raw)) is not None}
 
     async def _running(self, vendor_id: str, sent_at: Instant | None) -> bool:
         """Unknown states count as running until our own deadline; after 10 days a job is forgotten (CC facts 7.2)."""
@@ -161,23 +177,33 @@ def _cross_product(steps: Sequence[Step]) -> tuple[list[str], list[str]]:
     return contacts, lists
 
 
+_NOT_THERE = Dead("the contact is not there", 404)
+_DELETED, _OPTED_OUT = Dead("the contact was deleted meanwhile"), Dead("the contact opted out meanwhile")
+
+
+def _why_closed(raw: Mapping[str, Any] | None) -> Outcome | None:
+    if raw is None:
+        return _NOT_THERE
+    return _DELETED if raw.get("deleted_at") else _OPTED_OUT if _unsubscribed(raw) else None
+
+
 def _membership(kind: str, step: Step, found: Mapping[str, Mapping[str, Any] | None], again: float) -> Outcome:
     contact, wanted = step.payload["record_id"], kind == "join"
     if contact not in found:  # a scan of the list's members did not show it
         return Retry(again, "not a member yet") if wanted else Done()
     raw = found[contact]
     if raw is None:
-        return Dead("the contact is not there", 404) if wanted else Nothing()
+        return _NOT_THERE if wanted else Nothing()
     lists = raw.get("list_memberships") or []
     if not isinstance(lists, list):
         return Unknown(LOOK_AFTER, "memberships are unreadable")
     # Not tried again: adding a deleted contact revives it, and an opted-out one must not be added (CC facts 5.5, 6.2).
     if wanted and raw.get("deleted_at"):
-        return Dead("the contact was deleted meanwhile")
+        return _DELETED
     if all((each in lists) == wanted for each in step.payload["list_ids"]):
         return Done({"lists": sorted(each for each in lists if isinstance(each, str))})
     if wanted and _unsubscribed(raw):
-        return Dead("the contact opted out meanwhile")
+        return _OPTED_OUT
     return Retry(again, "not as wanted yet")
 
 
