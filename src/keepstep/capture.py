@@ -61,7 +61,11 @@ async def poll_page(desk: Desk, slot: Slot, poll: str) -> None:
 
 def _restart(tx: Connection, desk: Desk, slot: Slot, mark: Mark) -> None:
     queue.guard(tx, slot)
-    marks.put(tx, desk.customer_id, replace(mark, cursor=None, data=_data(mark, started=None), due=desk.clock.now() + REFUSED_PAUSE))
+    marks.put(
+        tx,
+        desk.customer_id,
+        replace(mark, cursor=None, data=_data(mark, started=None), due=desk.clock.now() + REFUSED_PAUSE),
+    )
     journal.append(tx, desk.customer_id, [(desk.clock.now(), None, "cursor_refused", {"poll": mark.name})])
 
 

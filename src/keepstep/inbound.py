@@ -57,7 +57,8 @@ def _unread(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[dict[s
     """What waits to be read. Of a blocked connection nothing can be: it is set aside until the connection works."""
     waiting = deliveries.unread(tx, desk.customer_id)
     if waiting and any(
-        one.platform == desk.route.crm and one.health == "blocked" for one in customers.connections(tx, desk.customer_id)
+        one.platform == desk.route.crm and one.health == "blocked"
+        for one in customers.connections(tx, desk.customer_id)
     ):
         queue.guard(tx, slot)
         deliveries.set_aside(tx, desk.customer_id)

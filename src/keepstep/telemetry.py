@@ -51,6 +51,7 @@ class Process(StrEnum):
     migrated = "migrated"
     overloaded = "overloaded"
     library = "library"
+    failed = "failed"
 
 
 FIELDS: Mapping[StrEnum, frozenset[str]] = {
@@ -73,6 +74,7 @@ FIELDS: Mapping[StrEnum, frozenset[str]] = {
     Process.migrated: frozenset({"revision"}),
     Process.overloaded: frozenset({"waiting"}),
     Process.library: frozenset({"source", "level", "error", "file", "line"}),
+    Process.failed: frozenset({"source", "error", "file", "line"}),
 }
 
 

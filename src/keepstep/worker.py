@@ -36,7 +36,7 @@ async def _forever(service: Service) -> None:
         except (
             Exception
         ) as failure:  # a database that fails for a moment must not end a worker that nobody starts again
-            telemetry.note(telemetry.Process.library, source="worker", **telemetry.trouble_of(failure))
+            telemetry.note(telemetry.Process.failed, source="worker", **telemetry.trouble_of(failure))
             await service.clock.sleep(PAUSE_AFTER_TROUBLE)
 
 
@@ -56,7 +56,7 @@ async def work(service: Service, holder: str, customer_id: str | None = None) ->
     try:
         await _turn(service, slot)
     except Exception as failure:  # a bug in one customer's turn is that customer's: the next one is served
-        telemetry.note(telemetry.Process.library, source="turn", **telemetry.trouble_of(failure))
+        telemetry.note(telemetry.Process.failed, source="turn", **telemetry.trouble_of(failure))
         await service.db.run(_failed, slot, type(failure).__name__, service.clock.now())
     return slot.customer_id
 

@@ -18,7 +18,8 @@ from keepstep.database import Inline
 from keepstep.model.customer import Route
 from keepstep.model.errors import Unanswered
 from keepstep.ports import HttpAnswer, Wake
-from keepstep.settings import PLATFORMS, Customer, Service as ServiceSettings, Settings
+from keepstep.settings import PLATFORMS, Customer, Settings
+from keepstep.settings import Service as ServiceSettings
 from keepstep.state import dead_letters, journal, marks
 from keepstep.state.vault import Secret, Vault
 from keepstep.web import build
@@ -104,7 +105,9 @@ class Crossing:
         self.answered: list[int] = []
         self.batches = 0
         self.customers = customers
-        self.refresh_tokens = {one: self.cc.add_account(one, "client", "secret", START)["refresh_token"] for one in customers}
+        self.refresh_tokens = {
+            one: self.cc.add_account(one, "client", "secret", START)["refresh_token"] for one in customers
+        }
         for one in customers:
             self.v.add_organization(one, key_of(one), START)
         self._midnight = next_midnight(START)
@@ -169,7 +172,9 @@ class Crossing:
         return [
             one
             for one in self.calls
-            if one.request.method.startswith(method) and one.request.path.startswith(path) and one.vendor.startswith(vendor)
+            if one.request.method.startswith(method)
+            and one.request.path.startswith(path)
+            and one.vendor.startswith(vendor)
         ]
 
     def writes(self) -> list["Call"]:

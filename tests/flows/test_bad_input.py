@@ -102,7 +102,9 @@ def test_a_signature_over_the_parsed_body_is_not_one_over_the_body() -> None:
         assert c.ask(c.post(path, signed(secret, body), body)) == 200
 
 
-@pytest.mark.parametrize("kind", ["text/html", "application/x-www-form-urlencoded", "", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize(
+    "kind", ["text/html", "application/x-www-form-urlencoded", "", "multipart/form-data; boundary=x"]
+)
 def test_the_content_type_decides_nothing(kind: str) -> None:
     with Crossing() as c:
         c.connect()
@@ -195,7 +197,9 @@ def test_a_poisoned_row_is_counted_and_the_others_cross(poison: str) -> None:
             response = handle()
             if request.path != "/v3/contacts" or response.status != 200:
                 return response
-            return changed(lambda page: page | {"contacts": [POISON[poison], *page["contacts"], POISON[poison]]})(response)
+            return changed(lambda page: page | {"contacts": [POISON[poison], *page["contacts"], POISON[poison]]})(
+                response
+            )
 
         c.wire = wire
         c.connect()
@@ -263,7 +267,9 @@ def test_a_next_link_that_leads_back_ends_the_round_unfinished() -> None:
         assert c.standing(ann)[0] == "in_step"
 
 
-@pytest.mark.parametrize("href", ["https://evil.example.org/v3/x", "//evil.example.org/", "/v3/../x", "/v4/a", 7, "/v3/\n"])
+@pytest.mark.parametrize(
+    "href", ["https://evil.example.org/v3/x", "//evil.example.org/", "/v3/../x", "/v4/a", 7, "/v3/\n"]
+)
 def test_a_next_link_that_leads_elsewhere_is_not_followed(href: Any) -> None:
     with Crossing() as c:
         c.person()
@@ -286,7 +292,11 @@ def test_empty_pages_of_both_vendors_are_a_finished_round() -> None:
     with Crossing() as c:
         c.connect()
         c.wait(hours=2)
-        for platform, name in (("constant_contact", "sweep"), ("constant_contact", "changed"), ("virtuous", "crm_sweep")):
+        for platform, name in (
+            ("constant_contact", "sweep"),
+            ("constant_contact", "changed"),
+            ("virtuous", "crm_sweep"),
+        ):
             mark = c.mark(platform, name)
             assert mark.cursor is None and mark.mark is not None, name
         assert c.standings() == {}

@@ -2,7 +2,6 @@
 
 from tests.flows.crossing import CUSTOMER, Crossing, emails, next_midnight
 
-
 # A change of the permission moves the contact's updated_at, so that the hourly poll sees a way back (CC facts 5.4).
 SEEN_SOON = {"updated_at_on_permission": "yes"}
 

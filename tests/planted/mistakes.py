@@ -11,8 +11,10 @@ from typing import Any
 from pytest import MonkeyPatch
 
 from keepstep import capture, inbound, tokens, worker
-from keepstep.connectors.constant_contact import api as cc_api, destination, source
-from keepstep.connectors.virtuous import api as v_api, mapping, submission
+from keepstep.connectors.constant_contact import api as cc_api
+from keepstep.connectors.constant_contact import destination, source
+from keepstep.connectors.virtuous import api as v_api
+from keepstep.connectors.virtuous import mapping, submission
 from keepstep.model import consent, decide, membership
 from keepstep.model.contact import Consent
 from keepstep.model.errors import Permanent, Transient
@@ -83,8 +85,8 @@ def lists_by_name(patch: MonkeyPatch) -> None:
     true_bind = capture.bind
 
     def bind(known: Any, lists: Any, tags: Any, prefix: str) -> Any:
-        same = {key: one for key, one in known.items() if lists.get(key) == one.list_name}
-        return true_bind(same, lists, tags, prefix)
+        found = true_bind(known, lists, tags, prefix)
+        return [replace(one, tag_name=f"{prefix}{one.list_name}", state="live", reason=None) for one in found]
 
     patch.setattr(capture, "bind", bind)
 
@@ -271,14 +273,21 @@ def last_writer_wins_consent(patch: MonkeyPatch) -> None:
         if not out or contact.consent is not Consent.opted_in:
             return None
         known_by = max(act.before for act in out)
-        return replace(out[-1], id="", side=out[-1].side, kind="choice", direction="in", before=contact.read_at, after=known_by)
+        return replace(
+            out[-1], id="", side=out[-1].side, kind="choice", direction="in", before=contact.read_at, after=known_by
+        )
 
     patch.setattr(consent, "_way_back", way_back)
 
 
 def widens_unread(patch: MonkeyPatch) -> None:
     """Somebody is put on a list without a look at who opted out meanwhile."""
+
+    async def closed(_self: Any, _contacts: Any) -> dict[str, Any]:
+        return {}
+
     patch.setattr(decided, "gate_is_fresh", lambda _tx, _desk, _now: True)
+    patch.setattr(destination.Destination, "_closed", closed)
 
 
 def removes_without_base(patch: MonkeyPatch) -> None:

@@ -35,12 +35,14 @@ def everywhere(
 
 @app.command()
 def demo(
-    people: Annotated[Path | None, typer.Option(help="JSON lines of people to play with.")] = None,
+    people: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON lines of people to play with.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another week.")] = 1,
     database: Annotated[str | None, typer.Option(help="Database URL; a temporary SQLite file without it.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the database and the settings file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
-    days: Annotated[int, typer.Option(min=1, help="How many simulated days.")] = 5,
+    days: Annotated[int, typer.Option(min=3, help="How many simulated days.")] = 5,
 ) -> int:
     """Stand-ins of both vendors, the service and a simulated week; ends with a report that adds up."""
     from keepstep.cli.demo import demo as played

@@ -50,7 +50,8 @@ per_day = 10000
 base_url = "https://api.virtuoussoftware.com"
 per_hour = 1200                      # what we use of the organization's budget at most
 
-# One customer. Everything below is optional; the values are the defaults.
+# One customer: the name after the dot is the ID of `keepstep customer add`. Without a section here a customer gets the
+# defaults, which are the values below.
 #
 # [customers.acme]
 # name = "Acme Foundation"
@@ -65,8 +66,6 @@ per_hour = 1200                      # what we use of the organization's budget 
 # unknown_tags = "withhold"          # or send
 # phone_region = "US"
 # gate = "15m"                       # opt-outs must be read this freshly before anybody is added to a list
-# brake_floor = 20                   # more inferred changes a day than this, and than the share, wait for a person
-# brake_share = 0.05
 #
 # [customers.acme.route.owners]      # who wins when both sides changed a field
 # first_name = "crm"
@@ -101,7 +100,10 @@ def init(as_json: AsJson = False) -> None:
     if _made(key_file, lambda: write_key_file(key_file, secrets.token_bytes)):
         made.append(str(key_file))
     show({"made": made, "settings": str(path), "key_file": str(key_file)}, as_json)
-    say("next: add a customer with `keepstep customer add ID`, then `keepstep doctor`", as_json)
+    if made:
+        say("next: add a customer with `keepstep customer add ID`, then `keepstep doctor`", as_json)
+    else:
+        say("nothing to make, both were there; next: `keepstep doctor`", as_json)
 
 
 def _made(path: Path, make: Callable[[], object]) -> bool:

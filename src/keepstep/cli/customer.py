@@ -25,7 +25,10 @@ CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "constant_contact": ("client_id", "client_secret", "refresh_token"),
     "virtuous": ("api_key",),
 }
-_HINT = 'one a line, as api_key=VALUE, virtuous.api_key=VALUE or {"api_key": "VALUE"}'
+_HINT = (
+    "one a line, as NAME=VALUE: constant_contact.client_id, constant_contact.client_secret, "
+    "constant_contact.refresh_token, virtuous.api_key"
+)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MOST_INPUT = 100_000
 
@@ -51,14 +54,19 @@ def add(
     async def added(service: "Service") -> list[dict[str, Any]]:
         return [await service.add_customer(customer, name, secrets) for name, secrets in given.items()]
 
-    show({"customer": customer, "connections": _with(added)}, as_json)
+    stored = _with(added)
+    show({"customer": customer, "connections": stored} if as_json else stored, as_json)
     say("next: keepstep doctor", as_json)
 
 
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
     """All customers."""
-    show(list(_with(lambda service: service.customers())), as_json)
+    found = list(_with(lambda service: service.customers()))
+    if found or as_json:
+        show(found, as_json)
+    else:
+        say("nobody is served yet: `keepstep customer add ID`")
 
 
 @app.command("show")

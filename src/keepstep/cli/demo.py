@@ -218,9 +218,9 @@ def demo(
         report = _played(one, quiet=json)
     finally:
         one.end()
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
-    write(report) if json else summary(report, passed(report), folder if keep else None)
+    if not keep and passed(report):  # what went wrong is kept to be looked at
+        shutil.rmtree(folder, ignore_errors=True)
+    write(report) if json else summary(report, passed(report), folder if folder.exists() else None)
     return FINE if passed(report) else FAILED
 
 

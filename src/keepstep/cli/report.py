@@ -34,12 +34,17 @@ def summary(report: dict[str, Any], fine: bool, folder: Path | None) -> None:
     console.print(_figures(report))
     console.print(_events(report))
     for detail in list(report.get("details") or [])[:20]:
-        console.print(f"[red]{detail}")
+        console.print(
+            f"[red]{detail['key'].replace('_', ' ')}: {detail['reason']} ({detail['record']})", soft_wrap=True
+        )
     console.print(f"API documents: {_documents(report.get('documents') or {})}")
     sums = report["in_step"] + report["pending"] + _count(report["parked"]) + _count(report["left_out"])
     adds = "adds up" if sums + report["lost"] == report["people"] else "does not add up"
-    verdict = "[green]everything is in step" if fine else "[red]something is wrong, see above"
-    console.print(f"{verdict}; the report {adds}." + (f" Kept in {folder}" if folder else ""))
+    waiting = _count(report["parked"])
+    good = "[green]everybody is in step" + (f", or waits for a person's answer ({waiting})" if waiting else "")
+    console.print(f"{good if fine else '[red]something is wrong, see above'}; the report {adds}.", soft_wrap=True)
+    if folder:
+        console.print(f"kept in {folder}", soft_wrap=True)
 
 
 def _figures(report: dict[str, Any]) -> Table:
@@ -55,7 +60,7 @@ def _figures(report: dict[str, Any]) -> Table:
 
 
 def _events(report: dict[str, Any]) -> Table:
-    table = Table("event", "times", title="What people, staff and the world did", title_justify="left", box=None)
+    table = Table("what people, staff and the world did", "times", box=None)
     for kind, count in sorted((report.get("events") or {}).items()):
         table.add_row(str(kind).replace("_", " "), str(count))
     return table

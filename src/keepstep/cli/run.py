@@ -55,16 +55,23 @@ def work(
 
     async def worked() -> None:
         from keepstep import telemetry, worker
+        from keepstep.wiring.lock import Served
 
-        async with open_service(settings()) as service, service.working():
+        async with open_service(settings()) as service:
             telemetry.setup(service.settings.service.log, service.clock.now)
-            if once:
-                show(await worker.once(service, customer), as_json)
-            else:
-                telemetry.note(telemetry.Process.started, role="work")
-                stopped, stop = _signalled(), _working(service)
-                await stopped.wait()
-                stop.set()
+            try:
+                async with service.working():
+                    if once:
+                        show(await worker.once(service, customer), as_json)
+                    else:
+                        telemetry.note(telemetry.Process.started, role="work")
+                        stopped, stop = _signalled(), _working(service)
+                        await stopped.wait()
+                        stop.set()
+            except Served as other:
+                if not once:
+                    raise
+                show({"turns": 0, "note": str(other)}, as_json)
 
     run(worked())
 

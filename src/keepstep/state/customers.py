@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, select, update
 
 from keepstep.database import upsert
 from keepstep.model.instant import Instant
-from keepstep.schema.tables import act, connection, customer, metadata, slot
+from keepstep.schema.tables import act, connection, customer, metadata, secret, slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,10 @@ def resume(tx: Tx, customer_id: str) -> None:
     tx.execute(update(customer).where(customer.c.customer_id == customer_id).values(state="active"))
 
 
+# Without its key no kept hash could ever be compared again.
+_LEDGER_KEY = (secret.c.platform == "keepstep", secret.c.field == "ledger_key")
+
+
 def remove(tx: Tx, customer_id: str) -> None:
     """Erase everything, slot first. What stays: that an address (as a keyed hash) opted out, and when, without any
     record or person."""
@@ -83,7 +87,7 @@ def remove(tx: Tx, customer_id: str) -> None:
     tx.execute(update(act).where(act.c.customer_id == customer_id, *kept).values(anonymous))
     for table in metadata.sorted_tables:
         if "customer_id" in table.c:
-            which = [~and_(*kept)] if table is act else []
+            which = [~and_(*kept)] if table is act else [~and_(*_LEDGER_KEY)] if table is secret else []
             tx.execute(delete(table).where(table.c.customer_id == customer_id, *which))
 
 

@@ -39,7 +39,7 @@ async def _answered(door: Door, scope: Scope, receive: Receive, send: Send) -> N
     except Gone:
         return
     except Exception as error:  # our own trouble, a full disk: the vendor keeps the delivery and repeats it
-        telemetry.note(telemetry.Process.library, source="web", **telemetry.trouble_of(error))
+        telemetry.note(telemetry.Process.failed, source="web", **telemetry.trouble_of(error))
         await say(send, 503, retry_after=_RETRY_SECONDS)
 
 

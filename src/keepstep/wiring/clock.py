@@ -40,7 +40,7 @@ class Tasks:
         self._running.discard(task)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
-            telemetry.note(telemetry.Process.library, source="task", **telemetry.trouble_of(failure))
+            telemetry.note(telemetry.Process.failed, source="task", **telemetry.trouble_of(failure))
 
 
 class SystemClock:

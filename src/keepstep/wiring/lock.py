@@ -10,9 +10,13 @@ from sqlalchemy import make_url
 from keepstep.model.errors import Transient
 
 
+class Served(Transient):
+    """Another process is the worker of this database."""
+
+
 @contextlib.contextmanager
 def only_worker(database: str) -> Iterator[None]:
-    """Hold the file's lock for the length of a block. Raises Transient while another process holds it; on PostgreSQL
+    """Hold the file's lock for the length of a block. Raises Served while another process holds it; on PostgreSQL
     any
     number of workers may run."""
     url = make_url(database)
@@ -23,5 +27,5 @@ def only_worker(database: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Transient("another keepstep serve or work holds this database; it does the work") from None
+            raise Served("another keepstep serve or work holds this database; it does the work") from None
         yield

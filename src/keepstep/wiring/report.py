@@ -137,7 +137,7 @@ async def check(service: "Service") -> Sequence[Row]:
 
 async def _try(account: Any) -> Row:
     try:
-        return {"state": "ok", "detail": f"account {await account()}", "next": ""}
+        return {"state": "ok", "detail": f"is {await account()}", "next": ""}
     except Blocked as problem:
         return {"state": "person", "detail": str(problem), "next": "store new credentials: keepstep customer add"}
     except Problem as problem:
@@ -149,8 +149,10 @@ async def _tags(desk: Any) -> Row:
     try:
         names = {name for _, name in await desk.crm.tags()}
         wanted = [f"{desk.route.policy.tag_prefix}{name}" for _, name in await desk.audience.lists()]
+    except Blocked:
+        return {"state": "person", "detail": "not read: an account is blocked", "next": "see the account checks"}
     except Problem as problem:
-        return {"state": "failed", "detail": str(problem), "next": "see the account checks"}
+        return {"state": "failed", "detail": str(problem), "next": "try again in a minute"}
     missing = sorted(set(wanted) - names)
     if not missing:
         return {"state": "ok", "detail": f"{len(wanted)} tags are there", "next": ""}

@@ -165,7 +165,7 @@ class Service:
     async def working(self) -> AsyncIterator[None]:
         """Be the one worker of an SQLite file. The dead one's leases end once its last call must have ended.
 
-        Raises Transient while another process works.
+        Raises Served while another process works.
         """
         with only_worker(self.settings.service.database):
             if self.db.dialect == "sqlite":
@@ -189,7 +189,13 @@ class Service:
         """Store credentials; make the door token and webhook secret where missing; unblock the connection."""
         await self.db.run(self._add, customer_id, platform, secrets, self.clock.now())
         self._desks.pop(customer_id, None)
-        return {"customer": customer_id, "platform": platform, "stored": sorted(secrets)}
+        token = await self.db.run(self.vault.get, customer_id, platform, "door_token")
+        has_door = self.hook_url(platform, token) is not None
+        return {
+            "platform": platform,
+            "stored": sorted(secrets),
+            "webhooks": "arrive here" if has_door else "none: polled",
+        }
 
     def _add(self, tx: Tx, customer_id: str, platform: str, secrets: Mapping[str, Secret], now: Instant) -> None:
         if customers.get(tx, customer_id) is None:
@@ -203,13 +209,20 @@ class Service:
         made = [(OURS, "ledger_key")]
         made += [(platform, name) for name in ("door_token", "webhook_secret") if self.connectors[platform].signatures]
         for owner, name in made:
-            if self.vault.get(tx, customer_id, owner, name) is None:
+            if not self._opens(tx, customer_id, owner, name):
                 secret = Secret(base64.urlsafe_b64encode(self.chance.token(32)).decode().rstrip("="))
                 self.vault.put(tx, customer_id, owner, name, secret, now)
         queue.let_go(tx, customer_id, "blocked", now)
         for mark in marks.every(tx, customer_id):
             if mark.platform == platform and mark.due is not None and mark.due > now:
                 marks.put(tx, customer_id, replace(mark, due=now))
+
+    def _opens(self, tx: Tx, customer_id: str, platform: str, name: str) -> bool:
+        """Is the secret there, and does a key of ours open it? Under a lost key it is as good as gone."""
+        try:
+            return self.vault.get(tx, customer_id, platform, name) is not None
+        except Misconfigured:
+            return False
 
     async def customers(self) -> Sequence[dict[str, Any]]:
         """Everybody who is served."""
