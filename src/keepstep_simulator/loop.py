@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+MOST_AT_ONE_MOMENT = 100_000
+
+
 class Stalled(Exception):
-    """Nothing is ready and no timer is set, but the work is not done."""
+    """The work is not done, and nothing is ready and no timer is set; or time stands still because somebody spins."""
 
 
 class SeededLoop(asyncio.AbstractEventLoop):
@@ -25,9 +28,8 @@ class SeededLoop(asyncio.AbstractEventLoop):
         self._chance, self._now = chance, now
         self._ready: list[asyncio.Handle] = []
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
-        self._count, self._running = 0, False
+        self._count, self._running, self._here = 0, False, 0
         self.tasks: list[asyncio.Task[Any]] = []
-        self.jumps = self.callbacks = 0
 
     # what asyncio asks of a loop
 
@@ -99,7 +101,9 @@ class SeededLoop(asyncio.AbstractEventLoop):
             self._jump()
         number = int(self._chance.random() * len(self._ready)) if len(self._ready) > 1 else 0
         handle = self._ready.pop(number)
-        self.callbacks += 1
+        self._here += 1
+        if self._here > MOST_AT_ONE_MOMENT:
+            raise Stalled(f"{MOST_AT_ONE_MOMENT} steps at one moment")
         if not handle.cancelled():
             handle._run()
 
@@ -107,7 +111,7 @@ class SeededLoop(asyncio.AbstractEventLoop):
         if not self._timers:
             raise Stalled("every task waits for something that will never come")
         self._now = max(self._now, self._timers[0][0])
-        self.jumps += 1
+        self._here = 0
         while self._timers and self._timers[0][0] <= self._now:
             handle = heapq.heappop(self._timers)[2]
             if not handle.cancelled():

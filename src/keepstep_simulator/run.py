@@ -13,7 +13,7 @@ from keepstep_sandbox.world import START, next_midnight
 from keepstep_simulator.chaos import Chaos
 from keepstep_simulator.checkers import CHECKERS
 from keepstep_simulator.disk import Disk
-from keepstep_simulator.loop import SeededLoop
+from keepstep_simulator.loop import SeededLoop, Stalled
 from keepstep_simulator.network import Network
 from keepstep_simulator.process import Process
 from keepstep_simulator.story import Fact, Story, Violation, stream
@@ -153,6 +153,8 @@ def simulate(seed: int, plan: Plan | None = None) -> Outcome:
     sim = Simulation(seed, plan or Plan())
     try:
         sim.loop.run(sim.play())
+    except Stalled as stalled:
+        sim.tell("TASK", "loop", error=str(stalled))
     finally:
         if sim.process is not None:
             sim.process.alive = False

@@ -45,6 +45,7 @@ def _figures(one: Row) -> Table:
     batch = f"{one['waiting_for_batch']} wait, the longest {_age(one['waiting_longest_seconds'])}"
     table.add_row("nightly batch", batch if one["waiting_for_batch"] else "nobody waits")
     table.add_row("dead letters", str(one["dead_letters"]))
+    table.add_row("last trouble", _pairs(one["last_trouble"]) if one["last_trouble"] else "none")
     table.add_row("calls today", _pairs(one["calls_today"]))
     return table
 

@@ -48,9 +48,16 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
         "waiting_for_batch": len(waiting),
         "waiting_longest_seconds": max((now - row["since"] for row in waiting), default=0.0),
         "dead_letters": dead_letters.count(tx, customer_id),
+        "last_trouble": _trouble(tx, customer_id),
         "calls_today": {route.audience: permits.used_today(tx, key, now)},
         "polls": {f"{one.platform}.{one.name}": _poll(one) for one in marks.every(tx, customer_id)},
     }
+
+
+def _trouble(tx: Tx, customer_id: str) -> Row | None:
+    """The newest turn or read that failed; what came of it is in the polls and the queue."""
+    found = journal.latest(tx, customer_id, ("turn_failed", "read_failed"), limit=1)
+    return {"at": format_instant(found[0]["at"]), "what": found[0]["kind"], **found[0]["data"]} if found else None
 
 
 def _poll(mark: marks.Mark) -> Row:
