@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from keepstep import queue
-from keepstep.desk import Chore, Desk
+from keepstep.desk import Chore, Desk, asking
 from keepstep.model.change import Lane
 from keepstep.model.contact import Consent
 from keepstep.model.errors import Permanent
@@ -64,7 +64,7 @@ def _restart(tx: Connection, desk: Desk, slot: Slot, mark: Mark) -> None:
     marks.put(
         tx,
         desk.customer_id,
-        replace(mark, cursor=None, data=_data(mark, started=None), due=desk.clock.now() + REFUSED_PAUSE),
+        replace(mark, cursor=None, data=_data(mark, started=None, tries=1), due=desk.clock.now() + REFUSED_PAUSE),
     )
     journal.append(tx, desk.customer_id, [(desk.clock.now(), None, "cursor_refused", {"poll": mark.name})])
 
@@ -119,7 +119,9 @@ def _data(mark: Mark, **changes: Any) -> dict[str, Any]:
 
 async def read_labels(desk: Desk, slot: Slot) -> None:
     """Read lists and tags, and bind each list to its tag by id."""
-    lists, tags = await desk.audience.lists(), await desk.crm.tags()
+    lists = await desk.audience.lists()
+    with asking(desk.route.crm):
+        tags = await desk.crm.tags()
     await desk.db.run(store_labels, desk, slot, lists, tags, desk.clock.now())
 
 
@@ -129,7 +131,7 @@ def store_labels(tx: Connection, desk: Desk, slot: Slot, lists: Any, tags: Any, 
     known = {label.list_id: label for label in labels.every(tx, desk.customer_id)}
     bound = bind(known, dict(lists), dict(tags), desk.route.policy.tag_prefix)
     labels.put(tx, desk.customer_id, bound)
-    if any(label != known.get(label.list_id) for label in bound) and known:
+    if any(label != known.get(label.list_id) for label in bound):
         everybody = _all_parties(tx, desk.customer_id)
         queue.put(tx, desk.customer_id, [(party_id, Lane.sweep, now) for party_id in everybody], now)
     mark = marks.get(tx, desk.customer_id, desk.route.audience, "lists")

@@ -1,13 +1,15 @@
 """The desk: everything that one customer's work needs while its slot is held. Every block gets it and nothing else."""
 
+import contextlib
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from keepstep.database import Database
 from keepstep.model.canonical import email
 from keepstep.model.customer import Route
+from keepstep.model.errors import Blocked
 from keepstep.ports import Audience, Chance, Clock, Crm
 from keepstep.queue import Slot
 from keepstep.state.vault import Secret
@@ -15,7 +17,8 @@ from keepstep.state.vault import Secret
 LEASE = 300.0
 BLOCKED_PAUSE = 3600.0
 CALL_TIMEOUT = 30.0
-# Of a pause that the vendor named: spread enough that callers do not come back together, and little of a long one is lost.
+LONGEST_PAUSE = 60.0
+# Of a pause that the vendor named: callers do not come back together, and little of a long one is lost.
 LONGEST_JITTER = 60.0
 # The chore that reads what the door stored; in the state a delivery is new, and set aside while it cannot be read.
 DELIVERIES = "deliveries"
@@ -49,6 +52,21 @@ class Desk:
         if self.ledger_key is None:
             return None
         return hmac.new(self.ledger_key.reveal().encode(), email(address).encode(), hashlib.sha256).hexdigest()
+
+
+@contextlib.contextmanager
+def asking(platform: str) -> Iterator[None]:
+    """Say whose connection is blocked, in a piece of work that asks both."""
+    try:
+        yield
+    except Blocked as problem:
+        problem.platform = problem.platform or platform
+        raise
+
+
+def pause_after(tries: int) -> float:
+    """How long to wait after so many tries: a second, doubling to a minute."""
+    return min(LONGEST_PAUSE, 2.0 ** min(tries, 10))  # no float holds what a day of tries would come to
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from keepstep.state.marks import Mark
 from keepstep.state.readings import Shelf
 
 OVERLAP = 600.0
+# Where the vendor does not tell its time, ours counts, and nobody's clock is a day ahead.
+UNDATED = 86_400.0
 # Before a round begins again: a page that cannot be believed once may not be believable at once again.
 REFUSED_PAUSE = 60.0
 Parse = Callable[[bytes], list[str]]
@@ -155,7 +157,7 @@ def _moved(desk: Desk, mark: Mark, page: Page, now: Instant) -> Mark:
     if page.cursor and page.cursor != mark.cursor:
         return replace(mark, cursor=page.cursor, due=now, data=data | {"started": started})
     due = now + float(getattr(desk.route.cadence, mark.name))
-    moved = started - OVERLAP if started is not None else now
+    moved = (started if started is not None else now - UNDATED) - OVERLAP
     whole = page.cursor is None
     return replace(mark, cursor=None, due=due, mark=moved if whole else mark.mark, data=data | {"finished": now})
 

@@ -10,7 +10,6 @@ from keepstep_simulator.story import stream
 BEFORE = ("unreached", "429", "500", "503", "reset_before")
 AFTER = ("reset_after", "truncated", "html_after", "503_after")
 MOST_IN_A_ROW = 2  # the product gives a step five tries: more faults than that are a vendor's outage, not a test of it
-COMMIT = ("before", "after")
 
 
 @dataclass(slots=True)
@@ -68,8 +67,8 @@ class Chaos:
         self._row[what] += 1
         return self._calls.choice(self.kinds)
 
-    def commit(self, point: str) -> bool:
-        """Whether this commit fails at this point."""
+    def commit(self) -> bool:
+        """Whether this commit fails: asked before it and after it."""
         return not self.healed and self._commits.random() < self.commit_rate
 
     def dies(self, now: float) -> bool:

@@ -59,7 +59,8 @@ def consent_never_widens(facts: Sequence[Fact]) -> Found:
                 out_since[place] = fact.n
                 premise += 1
             elif fact.data["actor"] in OURS and place in out_since and not _may_return(fact, back, out_since[place]):
-                if out_since[place] < reads.get((fact.customer, paths.get(fact.data["call"], "")), fact.n):
+                read = reads.get((fact.customer, paths.get(fact.data["call"], "")), fact.n)
+                if out_since[place] < read:
                     found.append(Violation("I5", fact.n, f"{fact.key} was taken back in by {fact.data['actor']}"))
     return found, premise
 
@@ -104,10 +105,11 @@ def made_once(facts: Sequence[Fact]) -> Found:
     references: Counter[tuple[str, str]] = Counter()
     written: dict[tuple[str, str, str, str], int] = {}
     disturbed: dict[str, int] = {}
+    owners: dict[str, str] = {}
     for fact in facts:
         if fact.kind == "JUDGED":
             doubles = [line for line in fact.data["report"]["details"] if line["key"] == "duplicates"]
-            found += [Violation("I15", fact.n, f"{fact.customer} {line['record']}: {line['reason']}") for line in doubles]
+            found += [Violation("I15", fact.n, f"{line['record']}: {line['reason']}") for line in doubles]
         elif fact.kind == "ACT" or (fact.kind == "EFF" and fact.data["actor"] not in ("product", "job")):
             disturbed[fact.customer] = fact.n
         if fact.kind != "EFF" or fact.data["actor"] not in OURS:
@@ -118,11 +120,20 @@ def made_once(facts: Sequence[Fact]) -> Found:
             if references[fact.customer, fact.key] > 1:
                 found.append(Violation("I15", fact.n, f"{fact.key} was put on a second contact"))
         if fact.data["actor"] == "product":
-            value = (fact.customer, fact.key, fact.data["field"], repr(fact.data["after"]))
+            value = (fact.customer, *_change(fact, owners))
             if disturbed.get(fact.customer, -1) < written.get(value, -1):
-                found.append(Violation("I15", fact.n, f"{fact.key} {fact.data['field']}: the same change a second time"))
+                found.append(Violation("I15", fact.n, f"{fact.key} {fact.data['field']}: the same change again"))
             written[value] = fact.n
     return found, premise
+
+
+def _change(fact: Fact, owners: dict[str, str]) -> tuple[str, str, str]:
+    """What was changed; a record that was made is known by its owner and what it says, for its id is new each time."""
+    kind, name = fact.key.partition(":")[0], fact.data["field"]
+    if name in ("contactIndividualId", "contactId"):
+        owners[fact.key] = repr(fact.data["after"])
+    made = fact.data["before"] is None and (kind, name) in (("method", "value"), ("note", "note"))
+    return (f"{kind} of {owners.get(fact.key)}" if made else fact.key, name, repr(fact.data["after"]))
 
 
 @dataclass(slots=True)
@@ -178,7 +189,7 @@ def _writes(fact: Fact) -> Iterator[tuple[str, ...]]:
     rows = [row.get("referenceId") for row in body.get("contacts", ()) if isinstance(row, dict)]
     source = body.get("source")
     members = source.get("contact_ids", ()) if isinstance(source, dict) else ()
-    named = [*rows, *members] or [body.get("referenceId") or body.get("contactId") or body.get("contactIndividualId")]
+    named = [*rows, *members] or [body.get("contactId") or body.get("referenceId") or body.get("contactIndividualId")]
     for name in named:
         yield *place, fact.data["body"] if len(named) == 1 else "", str(name or fact.data["path"].rpartition("/")[2])
 
@@ -202,7 +213,8 @@ def _read_between(facts: Sequence[Fact], begin: int, end: Fact, name: str) -> bo
             asked[fact.key] = fact
         elif fact.kind == "RSP" and fact.key in asked and fact.data["status"] in (200, 404):
             one = asked[fact.key].data
-            if any(word.search(text) for text in (one["path"], one.get("query", ""), one.get("body", ""), fact.data["body"])):
+            texts = (one["path"], one.get("query", ""), one.get("body", ""), fact.data["body"])
+            if any(word.search(text) for text in texts):
                 return True
     return False
 

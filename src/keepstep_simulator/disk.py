@@ -1,7 +1,7 @@
 """The disk of one seed: SQLite in memory that outlives every process, with what each commit touched."""
 
 from collections import Counter
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import OperationalError
@@ -24,7 +24,7 @@ _COLUMNS = {
 class Disk:
     """One engine for all seeds of this process (its compiled statements are dear), emptied for each."""
 
-    _shared: "tuple[Engine, bytes] | None" = None
+    _shared: ClassVar[tuple[Engine, bytes] | None] = None
 
     def __init__(self) -> None:
         if Disk._shared is None:
@@ -37,7 +37,7 @@ class Disk:
         self.engine, empty = Disk._shared
         Inline(disk=self.engine).load(empty)
 
-    touched: "list[Row]" = []
+    touched: ClassVar[list[Row]] = []
 
     def open(self, at: Any) -> Inline:
         """The database port of one process."""

@@ -99,7 +99,8 @@ class Network:
             status, body, headers = 503, b"", {}
         known = (fault == "" or fault in BEFORE) and status < 500
         text = body.decode("utf-8", "replace")
-        self._sim.tell("RSP", number, town.customer, status=status, body=text, date=headers.get("date", ""), known=known)
+        date = headers.get("date", "")
+        self._sim.tell("RSP", number, town.customer, status=status, body=text, date=date, known=known)
         return HttpAnswer(status, headers, body)
 
     def _town(self, vendor: str, request: Request) -> "Town":

@@ -164,12 +164,12 @@ class Process:
         else:
             self.sim.tell("TX", name, rows=self.sim.disk.rows())
             self.point(f"after commit {name}")
-        if self.sim.chaos.commit(point):
+        if self.sim.chaos.commit():
             self.sim.tell("FAULT", f"{point} commit", what=name)
             raise trouble(point)
 
     async def _http(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", timeout: float = 30.0
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", timeout: float = 30.0  # noqa: ARG002  the port has it
     ) -> HttpAnswer:
         self.check()
         return await self.sim.network.call(self, method, url, headers, body)
@@ -183,7 +183,8 @@ class Process:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """One webhook; its status. Raises Dead where the process dies on it."""
         platform, token = urlsplit(url).path.split("/")[2:4]
-        scope = {"type": "http", "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()]}
+        given = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "headers": given}
         told: list[int] = []
 
         async def receive() -> dict[str, Any]:

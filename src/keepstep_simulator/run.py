@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from keepstep.model.customer import Cadence
@@ -16,7 +16,7 @@ from keepstep_simulator.disk import Disk
 from keepstep_simulator.loop import SeededLoop, Stalled
 from keepstep_simulator.network import Network
 from keepstep_simulator.process import Process
-from keepstep_simulator.story import Fact, Story, Violation, stream
+from keepstep_simulator.story import Endless, Fact, Story, Violation, stream
 from keepstep_simulator.town import Town
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -60,7 +60,7 @@ class Simulation:
     def __init__(self, seed: int, plan: Plan) -> None:
         dice = stream(seed, "simulation")
         self.seed, self.plan = seed, plan
-        self.loop = SeededLoop(stream(seed, "schedule"), START)
+        self.loop = SeededLoop(stream(seed, "schedule"), START)  # type: ignore[abstract]
         self.story, self.disk = Story(), Disk()
         self.zone = dice.choice(ZONES)
         self.switches = plan.switches or {}
@@ -73,7 +73,7 @@ class Simulation:
         self.process: Process | None = None
         self.boots = 0
         self.network = Network(self)
-        count = plan.customers or dice.choice((1, 1, 2))
+        count = plan.customers or dice.choice((1, 1, 1, 2))
         self.customers = tuple(f"customer-{number}" for number in range(count))
         self.cadence = plan.cadence or _cadence(dice)
         sizes = [(dice.randint(*plan.people), dice.randint(*plan.deeds)) for _ in self.customers]
@@ -153,7 +153,8 @@ def simulate(seed: int, plan: Plan | None = None) -> Outcome:
     sim = Simulation(seed, plan or Plan())
     try:
         sim.loop.run(sim.play())
-    except Stalled as stalled:
+    except (Stalled, Endless) as stalled:
+        sim.story.facts.pop()
         sim.tell("TASK", "loop", error=str(stalled))
     finally:
         if sim.process is not None:
@@ -185,12 +186,11 @@ def _outcome(sim: Simulation) -> Outcome:
 
 def _cadence(dice: random.Random) -> Cadence:
     """How often each seed polls: a net that is always on hides what another one misses."""
-    often = dice.choice((1.0, 2.0, 4.0))
     usual = Cadence()
     return Cadence(
-        opted_out=usual.opted_out * often,
+        opted_out=usual.opted_out * dice.choice((1.0, 4.0, 4.0, 8.0)),
         changed=usual.changed * dice.choice((1.0, 4.0)),
-        lists=usual.lists * dice.choice((1.0, 4.0)),
+        lists=usual.lists * dice.choice((1.0, 4.0, 4.0)),
         crm_changed=usual.crm_changed * dice.choice((1.0, 4.0)),
     )
 

@@ -40,7 +40,16 @@ HAPPENINGS: tuple[tuple[str, to.Happening], ...] = (
     ("is_tagged", to.is_tagged),
     ("is_untagged", to.is_untagged),
 )
-OUT_DEEDS = {"opts_out", "is_deleted", "is_opted_out"}
+# What becomes of the new address of somebody who is out on the old one, or of edits and joins of somebody deleted (they
+# revive), is not for the judge to say: these do not happen to one person.
+_OUT = {"opts_out", "is_deleted", "is_opted_out"}
+_OWN = {"edits_name", "edits_phone", "edits_address", "changes_email", "joins", "leaves", "opts_out", "is_opted_out"}
+
+
+def _clash(name: str, others: set[str]) -> bool:
+    together = others | {name}
+    moved_while_out = "changes_email" in together and bool(together & _OUT)
+    return moved_while_out or ("is_deleted" in together and bool(together & _OWN))
 
 
 @dataclass(slots=True)
@@ -75,15 +84,13 @@ class Town:
         self.drain()
 
     def _drawn(self, dice: Any, count: int) -> Iterable[Deed]:
-        free = [who for who in iter(self.scene.pick, None)]
+        free = list(iter(self.scene.pick, None))
         begin, end = self.sim.chaos_span
         busy: dict[int, set[str]] = {}
         for _ in range(count if free else 0):
             (name, _do), who = dice.choice(HAPPENINGS), dice.choice(free)
             at, agitated = dice.uniform(begin, end), dice.random() < self.sim.agitation
-            # What becomes of the new address of somebody who is out on the old one is not for the judge to say.
-            other = OUT_DEEDS if name == "changes_email" else {"changes_email"} if name in OUT_DEEDS else set()
-            if not other & busy.setdefault(who, set()):
+            if not _clash(name, busy.setdefault(who, set())):
                 busy[who].add(name)
                 yield Deed(at, name, who, agitated)
 

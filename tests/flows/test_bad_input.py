@@ -149,8 +149,11 @@ BROKEN: dict[str, Callable[[Response], Response]] = {
 PATHS = ["/v3/contacts", "/v3/contact_lists", "/api/Contact/Query/FullContact", "/api/Tag", "/api/Contact/QueryOptions"]
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("how", BROKEN)
+EVERY_WAY = [(path, how) for path in PATHS[:1] + PATHS[2:3] for how in BROKEN]
+SOME_WAYS = [(path, how) for path in PATHS[1:2] + PATHS[3:] for how in ("HTML", "truncated", "null", "moved")]
+
+
+@pytest.mark.parametrize(("path", "how"), EVERY_WAY + SOME_WAYS)
 def test_an_answer_that_is_none_is_asked_for_again(path: str, how: str) -> None:
     with Crossing() as c:
         news = c.a_list("Newsletter")

@@ -29,11 +29,15 @@ class Unanswered(Transient):
 
 
 class Blocked(Problem):
-    """The connection is unusable until somebody acts. `reason` is a short stable key."""
+    """The connection is unusable until somebody acts. `reason` is a short stable key.
 
-    def __init__(self, reason: str, text: str) -> None:
+    `platform`: whose connection, where the piece of work that failed asks both.
+    """
+
+    def __init__(self, reason: str, text: str, platform: str | None = None) -> None:
         super().__init__(text)
         self.reason = reason
+        self.platform = platform
 
 
 class Permanent(Problem):

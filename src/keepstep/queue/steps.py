@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import exists as sql_exists
 
 from keepstep.database import canonical_json, portions
-from keepstep.model.change import Step
+from keepstep.model.change import Lane, Step
 from keepstep.model.instant import Instant
 from keepstep.queue.slots import Slot, guard, wake
 from keepstep.schema.tables import entry, step
@@ -145,14 +146,21 @@ def let_go(
     *,
     side: str | None = None,
     ids: Collection[int] | None = None,
+    unmarked: Lane | None = None,
 ) -> int:
-    """Take a hold off, of one side or of some steps only; they are due at once. Needs no slot; returns how many."""
+    """Take a hold off, of one side, of some steps, or of parties without an entry in a lane only; they are due at once.
+
+    Needs no slot; returns how many.
+    """
     wake(tx, customer_id, now)
     held = [step.c.customer_id == customer_id, step.c.hold == hold]
     if side is not None:
         held.append(step.c.side == str(side))
     if ids is not None:
         held.append(step.c.id.in_(ids))
+    if unmarked is not None:
+        same = (entry.c.customer_id == step.c.customer_id, entry.c.party_id == step.c.party_id)
+        held.append(~sql_exists().where(*same, entry.c.lane == int(unmarked)))
     return tx.execute(update(step).where(*held).values(hold=None, due=now)).rowcount
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection as Tx
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import and_, bindparam, delete, select, update
 
 from keepstep.database import upsert
 from keepstep.model.instant import Instant
@@ -98,10 +98,15 @@ def set_connection(tx: Tx, customer_id: str, platform: str, account_id: str | No
     upsert(tx, connection, [key | row], lambda new: {name: new[name] for name in row})
 
 
+# Built once: every turn asks it.
+_CONNECTIONS = (
+    select(*_CONNECTION).where(connection.c.customer_id == bindparam("customer")).order_by(connection.c.platform)
+)
+
+
 def connections(tx: Tx, customer_id: str) -> list[Connection]:
     """All of a customer, by platform."""
-    mine = select(*_CONNECTION).where(connection.c.customer_id == customer_id).order_by(connection.c.platform)
-    return [Connection(*row) for row in tx.execute(mine)]
+    return [Connection(*row) for row in tx.execute(_CONNECTIONS, {"customer": customer_id})]
 
 
 def get_connection(tx: Tx, customer_id: str, platform: str) -> Connection | None:

@@ -3,17 +3,23 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Integer, bindparam, select, update
 
 from keepstep.database import portions
 from keepstep.schema.tables import delivery
 
+# Built once: every turn asks it.
+_UNREAD = (
+    select(delivery)
+    .where(delivery.c.customer_id == bindparam("customer"), delivery.c.state == "new")
+    .order_by(delivery.c.received, delivery.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+
 
 def unread(tx: Connection, customer_id: str, limit: int = 200) -> list[dict[str, Any]]:
     """New ones, oldest first: id, platform, received, headers, body."""
-    mine = select(delivery).where(delivery.c.customer_id == customer_id, delivery.c.state == "new")
-    rows = tx.execute(mine.order_by(delivery.c.received, delivery.c.id).limit(limit)).mappings()
-    return [dict(row) for row in rows]
+    return [dict(row) for row in tx.execute(_UNREAD, {"customer": customer_id, "most": limit}).mappings()]
 
 
 def settle(tx: Connection, customer_id: str, ids: Sequence[str], state: Literal["parsed", "refused"]) -> None:

@@ -8,7 +8,7 @@ in equal parts, so
 that no claim has to read a row which somebody else holds.
 """
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
 
 from keepstep.database import upsert
 from keepstep.model.instant import Instant
@@ -23,15 +23,32 @@ _DAY = 86_400
 _SOON = 0.02
 
 
+# Built once: every call asks these.
+_FREE = (
+    select(permit.c.n, permit.c.day, permit.c.used)
+    .where(
+        permit.c.key == bindparam("of"),
+        permit.c.free_at <= bindparam("now"),
+        permit.c.stop <= bindparam("now"),
+        or_(permit.c.day != bindparam("today"), permit.c.used < bindparam("share")),
+    )
+    .order_by(permit.c.free_at, permit.c.n)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_TAKEN = (
+    update(permit)
+    .where(permit.c.key == bindparam("of"), permit.c.n == bindparam("which"))
+    .values(free_at=bindparam("until"), day=bindparam("today"), used=bindparam("count"))
+)
+
+
 def claim(
     tx: Connection, key: str, now: Instant, hold: float, *, rows: int = ROWS, limit: int = DAY_LIMIT
 ) -> tuple[int | None, Instant]:
     """(permit, when its hold ends), or (None, when to ask again). `hold` is the call's timeout and a second."""
     day = int(now // _DAY)
-    unspent = or_(permit.c.day != day, permit.c.used < limit // rows)
-    free = and_(permit.c.key == key, permit.c.free_at <= now, permit.c.stop <= now, unspent)
-    first = select(permit.c.n, permit.c.day, permit.c.used).where(free).order_by(permit.c.free_at, permit.c.n)
-    row = tx.execute(first.limit(1).with_for_update(skip_locked=True)).first()
+    row = tx.execute(_FREE, {"of": key, "now": now, "today": day, "share": limit // rows}).first()
     if row is None:
         made = _make_rows(tx, key, rows)
         return (
@@ -40,7 +57,7 @@ def claim(
             else (None, _next_free(tx, key, now, limit // rows))
         )
     used = row.used + 1 if row.day == day else 1
-    tx.execute(update(permit).where(*_is(key, row.n)).values(free_at=now + hold, day=day, used=used))
+    tx.execute(_TAKEN, {"of": key, "which": row.n, "until": now + hold, "today": day, "count": used})
     return row.n, now + hold
 
 

@@ -83,10 +83,10 @@ def file_crm(
     changed = set(_store(tx, shelf, ours, read_at))
     news = []
     for record_id, _, contact in ours:
-        party_id, moved = _home(tx, shelf, contact, now, new_id)
-        if moved or record_id in changed:
-            news.append(party_id)
-    return sorted(set(news))
+        if _file_one(tx, shelf, contact, now, new_id) or record_id in changed:
+            news.append(record_id)
+    # Asked at the end: a party that one contact went to may have become part of another one since.
+    return sorted(set(parties.party_of(tx, shelf.customer_id, shelf.crm, news).values()))
 
 
 def _store(tx: Connection, shelf: Shelf, ours: Sequence[tuple[str, Raw, CrmContact]], read_at: Instant) -> list[str]:
@@ -97,10 +97,8 @@ def _references(shelf: Shelf, contact: CrmContact) -> list[str]:
     return sorted(record_id for source, record_id in contact.references if source == shelf.source)
 
 
-def _home(
-    tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, new_id: Callable[[], str]
-) -> tuple[str, bool]:
-    """The party of a CRM contact; all parties that it turns out to unite become one. True if anything moved."""
+def _file_one(tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, new_id: Callable[[], str]) -> bool:
+    """Bring a CRM contact to its party; all parties that it turns out to unite become one. True if anything moved."""
     references = _references(shelf, contact)
     by_record = parties.party_of(tx, shelf.customer_id, shelf.audience, references)
     known = parties.party_of(tx, shelf.customer_id, shelf.crm, [contact.record_id])
@@ -113,9 +111,9 @@ def _home(
         people = (*party.people, *(Person(record_id=record_id) for record_id in strangers))
         away = contact.merged_into is not None
         save(tx, shelf.customer_id, [replace(party, people=people, crm_id=survivor, reread=away)])
-    if moved:
+    if moved or not known:  # one that we made or linked ourselves has its party before it was ever read
         _name(tx, shelf, party.party_id, contact, strangers, now)
-    return party.party_id, moved
+    return moved
 
 
 def _name(

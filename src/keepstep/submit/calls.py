@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
-from keepstep.desk import CALL_TIMEOUT, LEASE, LONGEST_JITTER, Desk
+from keepstep.desk import CALL_TIMEOUT, LEASE, LONGEST_JITTER, LONGEST_PAUSE, Desk, pause_after
 from keepstep.model.change import Accepted, Call, Dead, Done, Lane, Nothing, Outcome, Retry, Step, Unknown
 from keepstep.model.contact import Side
-from keepstep.model.errors import Blocked, Permanent, Transient, Unanswered
+from keepstep.model.errors import Blocked, Missing, Permanent, Transient, Unanswered
 from keepstep.model.instant import Instant
 from keepstep.model.party import Party
 from keepstep.model.settle import outdated, refused, settle, submitted, withdrawn
@@ -76,13 +76,13 @@ async def _call(desk: Desk, job: Job, looking: bool = False) -> Result:
     try:
         outcomes = tuple(await (side.look(call) if looking else side.write(call)))
     except Blocked as problem:
-        return _all(job, Retry(HOURLY, problem.reason), problem.reason)
+        return _all(job, (Unknown if looking else Retry)(HOURLY, problem.reason), problem.reason)
     except Unanswered as problem:
         return _all(job, Unknown(problem.retry_after or LOOK_AFTER[Side(job.side)], str(problem)))
     except Transient as problem:
         return _all(job, _still(job, problem.retry_after, str(problem), looking))
     except Permanent as problem:
-        return _all(job, Unknown(HOURLY, str(problem)) if looking else Dead(problem.detail, problem.status))
+        return _all(job, _refused(problem, looking))
     except Exception as failure:
         return _all(job, Unknown(HOURLY, type(failure).__name__))
     if len(outcomes) != len(job.steps):
@@ -90,10 +90,17 @@ async def _call(desk: Desk, job: Job, looking: bool = False) -> Result:
     return Result(job, outcomes)
 
 
+def _refused(problem: Permanent, looking: bool) -> Outcome:
+    """What was to be changed is gone: the change is not there either, and the next decision reads what is."""
+    if not looking:
+        return Dead(problem.detail, problem.status)
+    return Retry(LONGEST_PAUSE, str(problem)) if isinstance(problem, Missing) else Unknown(HOURLY, str(problem))
+
+
 def _still(job: Job, retry_after: float | None, why: str, looking: bool) -> Outcome:
     """A look that failed leaves the call's fate as it was; a write that was refused for now did not happen."""
     tries = max((step.tries for step in job.steps), default=0)
-    after = retry_after if retry_after is not None else min(60.0, 2.0**tries)
+    after = retry_after if retry_after is not None else pause_after(tries)
     return Unknown(max(after, 5.0), why) if looking else Retry(after, why)
 
 

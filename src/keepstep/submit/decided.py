@@ -187,7 +187,8 @@ def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
         if one.health == "blocked":
             queue.hold_steps(tx, slot, "blocked", side="crm" if one.platform == desk.route.crm else "audience")
     if gate_is_fresh(tx, desk, now):
-        queue.let_go(tx, desk.customer_id, "gate", now)
+        # An opt-out that could not be decided yet holds its own party, and nobody else.
+        queue.let_go(tx, desk.customer_id, "gate", now, unmarked=Lane.consent)
     jobs = queue.form(tx, slot, now, _group_size, desk.chance.id)
     for job in jobs:
         if job.kind in CREATING:
@@ -224,14 +225,16 @@ def as_step(row: StepRow) -> Step:
 
 
 def gate_is_fresh(tx: Connection, desk: Desk, now: Instant) -> bool:
-    """Were opt-outs and labels read within the gate's window, and is no opt-out waiting to be decided?"""
+    """Were opt-outs and labels read within the gate's window? What is stale is read at once where the gate holds."""
     window = desk.route.policy.gate
     read = [marks.get(tx, desk.customer_id, desk.route.audience, name) for name in ("opted_out", "lists")]
     stale = [mark for mark in read if now - ((mark.data or {}).get("finished") or 0.0) > window]
-    waiting = queue.backlog(tx, desk.customer_id)
-    if waiting["steps"].get("gate"):
+    if stale and queue.backlog(tx, desk.customer_id)["steps"].get("gate"):
         # The stale ones only: pulling the fresh one as well would let it run first every turn, and the other one never.
+        # What failed waits for its own next try, what is blocked for its owner.
+        audience = customers.get_connection(tx, desk.customer_id, desk.route.audience)
+        works = audience is None or audience.health != "blocked"
         for mark in stale:
-            if mark.due is None or mark.due > now:
+            if works and not (mark.data or {}).get("tries") and (mark.due is None or mark.due > now):
                 marks.put(tx, desk.customer_id, replace(mark, due=now))
-    return not stale and int(Lane.consent) not in waiting["entries"]
+    return not stale

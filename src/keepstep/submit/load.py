@@ -1,16 +1,18 @@
 """A party with both sides as they are now. Stored readings are enough, except where a write of ours made them old."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from keepstep import queue
-from keepstep.desk import Desk
+from keepstep.desk import Desk, asking, pause_after
 from keepstep.model.canonical import email, phone
+from keepstep.model.change import Lane
 from keepstep.model.contact import AudienceContact, CrmContact
 from keepstep.model.decide import Setting, needs_look_up
+from keepstep.model.errors import Permanent, Transient
 from keepstep.model.instant import Instant
 from keepstep.model.party import Label, Party, Person, Readings, audience_fields
 from keepstep.queue import Entry, Slot
@@ -18,6 +20,9 @@ from keepstep.state import labels, marks, parties, readings, submissions
 from keepstep.state.readings import Shelf
 
 REREADS = 50
+REREAD_SECONDS = 5.0
+# A call's fate is found out by the look, which marks the party at once; this is for the case that it does not.
+LOOKED_AT = 900.0
 LOOK_UPS = 200
 
 
@@ -45,19 +50,22 @@ def shelf_of(desk: Desk) -> Shelf:
 
 async def cases(desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
     """Everything the decisions need: load, read again what is old, look up who is new."""
-    loaded = await desk.db.run(load, desk, entries)
+    loaded = await desk.db.run(load, desk, slot, entries)
     loaded = await _read_again(desk, slot, loaded)
     return await _look_up(desk, slot, loaded)
 
 
-def load(tx: Connection, desk: Desk, entries: Sequence[Entry]) -> list[Case]:
+def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
     """The parties of these entries with their stored readings. A party whose call has an unknown fate waits for the
-    look."""
+    look; its entry stays, since whoever waits in the consent lane must be known to."""
+    queue.guard(tx, slot)
     found = readings.load(tx, desk.customer_id, [entry.party_id for entry in entries])
+    queue.forget(tx, slot, [entry for entry in entries if entry.party_id not in found])
     here = readings.audience_of(tx, shelf_of(desk), found.values())
     there = readings.crm_of(tx, shelf_of(desk), found.values())
     before = readings.audience_before(tx, shelf_of(desk), found.values())
     flying = _flying(tx, desk.customer_id, list(found))
+    found |= {key: _never_sent(tx, desk, party) for key, party in found.items() if key not in flying}
     return [
         Case(
             entry,
@@ -65,10 +73,22 @@ def load(tx: Connection, desk: Desk, entries: Sequence[Entry]) -> list[Case]:
             _stored(desk, found[entry.party_id], here, there, before),
             in_flight=entry.party_id in flying,
             postponed="unknown_call" if flying.get(entry.party_id) else None,
+            again=LOOKED_AT if flying.get(entry.party_id) else None,
         )
         for entry in entries
         if entry.party_id in found
     ]
+
+
+def _never_sent(tx: Connection, desk: Desk, party: Party) -> Party:
+    """A creation that was intended and has no call under way was never sent: it is decided anew."""
+    intended = [one for one in party.people if one.submission and one.submission.state == "intended"]
+    for person in intended:
+        submissions.withdraw(tx, desk.customer_id, person.record_id)
+        party = party.with_person(replace(person, submission=None))
+    if intended:
+        readings.save(tx, desk.customer_id, [party])
+    return party
 
 
 def _flying(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[str, bool]:
@@ -102,19 +122,41 @@ async def _read_again(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Ca
         return list(loaded)
     now = desk.clock.now()
     crm = await desk.crm.read_many(crm_ids) if crm_ids else ()
-    audience = [(record_id, raw) for record_id in people if (raw := await desk.audience.read(record_id)) is not None]
-    await desk.db.run(_file, desk, slot, crm, audience, people, now)
-    return [_fresh(case) for case in await desk.db.run(load, desk, [case.entry for case in loaded])]
+    with asking(desk.route.audience):
+        audience, failed = await _read_people(desk, people)
+    await desk.db.run(_file, desk, slot, crm, audience, loaded, now)
+    return [_fresh(case, failed) for case in await desk.db.run(load, desk, slot, [case.entry for case in loaded])]
 
 
-def _fresh(case: Case) -> Case:
+async def _read_people(desk: Desk, people: Sequence[str]) -> tuple[dict[str, Any], dict[str, float | None]]:
+    """What was read, and who could not be read with the seconds to wait: one that always fails keeps nobody waiting."""
+    read: dict[str, Any] = {}
+    began = desk.clock.now()
+    for record_id in people:
+        if desk.clock.now() - began > REREAD_SECONDS:
+            break
+        try:
+            read[record_id] = await desk.audience.read(record_id)
+        except Transient as problem:
+            return read, {record_id: problem.retry_after}
+        except Permanent:
+            return read, {record_id: None}
+    return read, {}
+
+
+def _fresh(case: Case, failed: Mapping[str, float | None]) -> Case:
     """A reading that could not be had is waited for, never done without."""
     if case.postponed:
         return case
     if case.party.crm_id and _crm_is_old(case):
         return replace(case, postponed="crm_contact_missing", again=900.0)
-    late = any(person.reread for person in case.party.people)
-    return replace(case, postponed="later", again=0.0) if late else case
+    old = [person.record_id for person in case.party.people if person.reread]
+    if not old:
+        return case
+    named = [seconds for seconds in failed.values() if seconds is not None]
+    mine = any(record_id in failed for record_id in old)
+    again = max(named, default=pause_after(case.entry.tries) if mine else 0.0)
+    return replace(case, postponed="unreadable" if mine else "later", again=again)
 
 
 def _crm_is_old(case: Case) -> bool:
@@ -126,18 +168,22 @@ def _file(
     desk: Desk,
     slot: Slot,
     crm: Sequence[Any],
-    audience: Sequence[Any],
-    people: Sequence[str],
+    audience: Mapping[str, Any],
+    loaded: Sequence[Case],
     now: Instant,
 ) -> None:
+    """A merge may have brought somebody else's party into this: it is looked at as well."""
     queue.guard(tx, slot)
     shelf = shelf_of(desk)
     rows = [(record_id, raw, desk.crm.snapshot(raw, now)) for record_id, raw in crm]
-    readings.file_crm(tx, shelf, rows, now, now, desk.chance.id)
-    readings.file_audience(tx, shelf, audience, now, now, desk.chance.id)
-    homes = parties.party_of(tx, desk.customer_id, shelf.audience, people)
+    news = readings.file_crm(tx, shelf, rows, now, now, desk.chance.id)
+    others = sorted(set(news) - {case.party.party_id for case in loaded})
+    queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in others], now)
+    there = [(record_id, raw) for record_id, raw in audience.items() if raw is not None]
+    readings.file_audience(tx, shelf, there, now, now, desk.chance.id)
+    homes = parties.party_of(tx, desk.customer_id, shelf.audience, list(audience))
     fresh = readings.load(tx, desk.customer_id, sorted(set(homes.values())))
-    readings.save(tx, desk.customer_id, [_read(party, people) for party in fresh.values()])
+    readings.save(tx, desk.customer_id, [_read(party, list(audience)) for party in fresh.values()])
 
 
 def _read(party: Party, people: Iterable[str]) -> Party:
@@ -162,7 +208,7 @@ async def _look_up(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]
     now = desk.clock.now()
     raws = await desk.crm.find(addresses)
     found = [(record_id, raw, desk.crm.snapshot(raw, now)) for record_id, raw in raws]
-    moved = await desk.db.run(_adopt, desk, slot, found, now)
+    moved = await desk.db.run(_adopt, desk, slot, found, loaded, now)
     held = await desk.db.run(_held, desk, [contact for _, _, contact in found], addresses)
     contacts = [contact for _, _, contact in found]
     asked = {(case.party.party_id, person.record_id) for case, person in asking}
@@ -190,12 +236,17 @@ def _swept(tx: Connection, desk: Desk) -> bool:
     return marks.get(tx, desk.customer_id, desk.route.crm, "crm_sweep").mark is not None
 
 
-def _adopt(tx: Connection, desk: Desk, slot: Slot, found: Sequence[Any], now: Instant) -> list[str]:
-    """A contact that carries our reference becomes the party's at once; such parties are decided in the next turn."""
+def _adopt(
+    tx: Connection, desk: Desk, slot: Slot, found: Sequence[Any], loaded: Sequence[Case], now: Instant
+) -> set[str]:
+    """A contact that carries our reference becomes the party's at once; such parties are decided in the next turn, and
+    those that became part of another one never again."""
     queue.guard(tx, slot)
     news = readings.file_crm(tx, shelf_of(desk), found, now, now, desk.chance.id)
-    queue.put(tx, desk.customer_id, [(party_id, 1, now) for party_id in news], now)
-    return news
+    queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in news], now)
+    before = {case.party.party_id for case in loaded}
+    gone = before - readings.load(tx, desk.customer_id, sorted(before)).keys()
+    return {*news, *gone}
 
 
 def _held(tx: Connection, desk: Desk, found: Sequence[CrmContact], addresses: Sequence[str]) -> dict[str, str]:
@@ -230,7 +281,7 @@ def _reachable(contact: CrmContact, address: str) -> bool:
     return any(email(method.value) == address for method in methods)
 
 
-def _postponed(case: Case, moved: Sequence[str] = ()) -> Case:
+def _postponed(case: Case, moved: Collection[str]) -> Case:
     return replace(case, postponed="adopted") if case.party.party_id in moved else case
 
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
-from keepstep.desk import BLOCKED_PAUSE, DELIVERIES, LONGEST_JITTER, Chore, Desk
+from keepstep.desk import BLOCKED_PAUSE, DELIVERIES, LONGEST_JITTER, Chore, Desk, pause_after
 from keepstep.model.errors import Blocked, Problem, Transient
+from keepstep.model.instant import Instant
 from keepstep.queue import Entry, Fenced, Paused, Slot
 from keepstep.state import customers, deliveries, journal, marks
 from keepstep.submit import calls, decided, load
@@ -79,17 +80,21 @@ async def _guarded(
     except Fenced:
         raise
     except Blocked as problem:
-        await desk.db.run(_block, desk, slot, platform, problem.reason, chore)
+        await desk.db.run(_block, desk, slot, platform, problem, chore)
     except Problem as problem:
         after = problem.retry_after if isinstance(problem, Transient) else None
         await desk.db.run(_later, desk, slot, platform, chore, after, str(problem))
+    except Exception as failure:  # a bug in one piece of work must not keep the customer's others from their turn
+        telemetry.note(telemetry.Process.failed, source=chore or "reading", **telemetry.trouble_of(failure))
+        await desk.db.run(_later, desk, slot, platform, chore, None, type(failure).__name__)
 
 
-def _block(tx: Connection, desk: Desk, slot: Slot, platform: str, reason: str, chore: str | None) -> None:
+def _block(tx: Connection, desk: Desk, slot: Slot, platform: str, problem: Blocked, chore: str | None) -> None:
     queue.guard(tx, slot)
-    if customers.block(tx, desk.customer_id, platform, reason):
-        telemetry.report(Event.blocked, desk.customer_id, platform=platform, reason=reason)
-    _later(tx, desk, slot, platform, chore, BLOCKED_PAUSE, reason)
+    blocked = problem.platform or platform
+    if customers.block(tx, desk.customer_id, blocked, problem.reason):
+        telemetry.report(Event.blocked, desk.customer_id, platform=blocked, reason=problem.reason)
+    _later(tx, desk, slot, platform, chore, BLOCKED_PAUSE, problem.reason)
 
 
 def _later(
@@ -97,20 +102,22 @@ def _later(
 ) -> None:
     """Again after what the vendor said, else after a pause that doubles to a minute."""
     queue.guard(tx, slot)
-    now, name = desk.clock.now(), chore or "reading"
-    mark = marks.get(tx, desk.customer_id, platform, name)
+    now = desk.clock.now()
+    line = {"platform": platform, "chore": chore or "reading", "why": why}
+    journal.append(tx, desk.customer_id, [(now, None, "read_failed", line)])
+    if chore is None:
+        for entry in queue.take(tx, slot, now):
+            queue.defer(tx, slot, entry, _moment(desk, now, after, entry.tries), now)
+        return
+    mark = marks.get(tx, desk.customer_id, platform, chore)
     data = dict(mark.data or {})
     tries = int(data.get("tries") or 0)
-    pause = after if after is not None else min(60.0, 2.0**tries)
-    due = now + desk.chance.uniform(pause, pause + min(pause / 2, LONGEST_JITTER))
-    journal.append(
-        tx, desk.customer_id, [(now, None, "read_failed", {"platform": platform, "chore": name, "why": why})]
-    )
-    if chore:
-        changed = marks.Mark(platform, name, mark.mark, mark.cursor, due, data | {"tries": tries + 1})
-        marks.put(tx, desk.customer_id, changed)
-        if chore == DELIVERIES:
-            deliveries.set_aside(tx, desk.customer_id)
-        return
-    for entry in queue.take(tx, slot, now):
-        queue.defer(tx, slot, entry, due, now)
+    changed = replace(mark, due=_moment(desk, now, after, tries), data=data | {"tries": tries + 1})
+    marks.put(tx, desk.customer_id, changed)
+    if chore == DELIVERIES:
+        deliveries.set_aside(tx, desk.customer_id)
+
+
+def _moment(desk: Desk, now: Instant, after: float | None, tries: int) -> Instant:
+    pause = after if after is not None else pause_after(tries)
+    return now + desk.chance.uniform(pause, pause + min(pause / 2, LONGEST_JITTER))

@@ -8,11 +8,14 @@ there are permits arrive in any one second (design section 4, budgets; CC facts 
 from dataclasses import dataclass, field
 
 from keepstep.database import Database
+from keepstep.model.errors import Transient
 from keepstep.model.instant import Instant
 from keepstep.ports import Clock
 from keepstep.state import permits
 
 CALL_SECONDS = 31.0
+# A caller holds a lease while it waits: a longer wait, such as for the next day, is the queue's.
+LONGEST_WAIT = 30.0
 
 
 @dataclass(slots=True)
@@ -26,7 +29,7 @@ class SharedPermits:
     _held: dict[tuple[str, int], Instant] = field(default_factory=dict)
 
     async def take(self, key: str) -> int:
-        """Wait for a permit and claim it."""
+        """Wait for a permit and claim it. Raises Transient where that would take long."""
         while True:
             now = self.clock.now()
             permit, moment = await self.db.run(
@@ -35,7 +38,10 @@ class SharedPermits:
             if permit is not None:
                 self._held[key, permit] = moment
                 return permit
-            await self.clock.sleep(max(moment - self.clock.now(), 0.01))
+            wait = moment - self.clock.now()
+            if wait > LONGEST_WAIT:
+                raise Transient("no permit for a call is free", retry_after=wait)
+            await self.clock.sleep(max(wait, 0.01))
 
     async def give_back(self, key: str, permit: int) -> None:
         """The call was answered."""

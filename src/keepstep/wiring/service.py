@@ -54,12 +54,22 @@ class Service:
         return {name: one.signatures for name, one in self.connectors.items() if one.signatures}
 
     async def desk(self, customer_id: str) -> Desk:
-        """The customer's desk; opened once."""
+        """The customer's desk, opened once. Its secrets are read every time: another process may have stored them."""
         if customer_id not in self._desks:
-            self._desks[customer_id] = await self._opened(customer_id)
-        return self._desks[customer_id]
+            self._desks[customer_id] = self._opened(customer_id)
+        return await self.db.run(self._with_secrets, self._desks[customer_id])
 
-    async def _opened(self, customer_id: str) -> Desk:
+    def _with_secrets(self, tx: Tx, desk: Desk) -> Desk:
+        crm = desk.route.crm
+        token = self.vault.get(tx, desk.customer_id, crm, "door_token")
+        return replace(
+            desk,
+            hook_url=self.hook_url(crm, token),
+            hook_secret=self.vault.get(tx, desk.customer_id, crm, "webhook_secret"),
+            ledger_key=self.vault.get(tx, desk.customer_id, OURS, "ledger_key"),
+        )
+
+    def _opened(self, customer_id: str) -> Desk:
         route = self.settings.route(customer_id)
         audience, crm = self._connector(route.audience), self._connector(route.crm)
         if audience.open_audience is None or crm.open_crm is None:
@@ -68,9 +78,6 @@ class Service:
             )
         policy = route.policy
         shared = {"reference_source": policy.reference_source}
-        token = await self.db.run(self.vault.get, customer_id, route.crm, "door_token")
-        secret = await self.db.run(self.vault.get, customer_id, route.crm, "webhook_secret")
-        ledger = await self.db.run(self.vault.get, customer_id, OURS, "ledger_key")
         return Desk(
             route=route,
             audience=audience.open_audience(self._connection(customer_id, route.audience, shared)),
@@ -78,9 +85,6 @@ class Service:
             db=self.db,
             clock=self.clock,
             chance=self.chance,
-            hook_url=self.hook_url(route.crm, token),
-            hook_secret=secret,
-            ledger_key=ledger,
         )
 
     def hook_url(self, platform: str, token: Secret | None) -> str | None:

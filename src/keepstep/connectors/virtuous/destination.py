@@ -12,7 +12,7 @@ from keepstep.connectors.virtuous.edit import Edit, Plan
 from keepstep.connectors.virtuous.mapping import ADDRESS_PARTS, LABELS, PHONE_TYPES, Reader, kind_of, record_id
 from keepstep.connectors.virtuous.source import Source
 from keepstep.model import canonical
-from keepstep.model.change import Call, Dead, Done, Nothing, Outcome, Retry, Step
+from keepstep.model.change import Call, Dead, Done, Nothing, Outcome, Retry, Step, Unknown
 from keepstep.model.errors import Blocked, Missing, Permanent, Transient
 from keepstep.ports import Connection
 
@@ -63,6 +63,10 @@ class Destination(Source):
             try:
                 found.append(await do(self, step))
             except (Blocked, Permanent, Transient) as problem:
+                if what == "look":  # nobody knows more than before, and what is not known must not be sent again
+                    if isinstance(problem, Blocked):
+                        raise
+                    return found + [Unknown(60.0, str(problem))] * (len(call.steps) - len(found))
                 found.append(submission.outcome(problem, first=not found))
                 if not isinstance(problem, Permanent):
                     break
