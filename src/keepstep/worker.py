@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 from keepstep import capture, inbound, queue, submit, telemetry
 from keepstep.desk import LEASE, Chore, Desk
 from keepstep.model.instant import Instant
-from keepstep.ports import Wake
 from keepstep.queue import Slot
 from keepstep.state import journal
 from keepstep.wiring import Service
@@ -21,23 +20,17 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
     return (*inbound.chores(desk)[:1], *capture.chores(desk), *inbound.chores(desk)[1:], *submit.chores(desk))
 
 
-async def run(service: Service, stop: Wake) -> None:
-    """Turns until stopped."""
-    service.clock.spawn(_forever(service), "worker")
-    await service.clock.until(None, stop)
-
-
-async def _forever(service: Service) -> None:
+async def run(service: Service) -> None:
+    """Turns until the service is stopping; the turn under way is finished first."""
     holder = service.chance.id()
-    while True:
+    while not service.stopping:
         try:
             if await work(service, holder) is None:
                 await service.clock.until(await service.db.run(queue.next_claim), service.woken)
-        except (
-            Exception
-        ) as failure:  # a database that fails for a moment must not end a worker that nobody starts again
+        except Exception as failure:  # a database that fails for a moment must not end a worker nobody starts again
             telemetry.note(telemetry.Process.failed, source="worker", **telemetry.trouble_of(failure))
             await service.clock.sleep(PAUSE_AFTER_TROUBLE)
+    service.ended.set()
 
 
 async def once(service: Service, customer_id: str | None) -> dict[str, int]:

@@ -32,7 +32,7 @@ class Chaos:
     crash_at_point: int | None = None
     count_from: float = 0.0
     points: int = 0
-    healed: bool = False
+    healed: bool = True
     _row: Counter[str] = field(default_factory=Counter)
     _calls: Random = field(init=False)
     _commits: Random = field(init=False)
@@ -55,6 +55,10 @@ class Chaos:
             crashes=sorted(crashes, key=lambda one: one.at),
         )
 
+    def begin(self) -> None:
+        """From now on things go wrong; before, the customers are set up."""
+        self.healed = False
+
     def heal(self) -> None:
         """From now on nothing goes wrong."""
         self.healed = True
@@ -73,11 +77,13 @@ class Chaos:
 
     def dies(self, now: float) -> bool:
         """Whether the process dies here."""
+        if self.healed:
+            return False
         if now >= self.count_from:
             self.points += 1
             if self.crash_at_point == self.points:
                 return True
-        if self.healed or not self.crashes or now < self.crashes[0].at:
+        if not self.crashes or now < self.crashes[0].at:
             return False
         self.crashes[0].skip -= 1
         if self.crashes[0].skip >= 0:

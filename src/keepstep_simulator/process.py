@@ -131,7 +131,7 @@ class Process:
 
     def start(self) -> None:
         """Begin turns."""
-        self.spawn(worker.run(self.service, self.service.clock.wake()), "run")
+        self.spawn(worker.run(self.service), "run")
 
     def check(self) -> None:
         """Fence: a dead process does nothing."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from keepstep.model.customer import Cadence
 from keepstep.wiring.service import Service
 from keepstep_sandbox.judge import judge
@@ -15,13 +17,14 @@ from keepstep_simulator.checkers import CHECKERS
 from keepstep_simulator.disk import Disk
 from keepstep_simulator.loop import SeededLoop, Stalled
 from keepstep_simulator.network import Network
-from keepstep_simulator.process import Process
+from keepstep_simulator.process import Dead, Process
 from keepstep_simulator.story import Endless, Fact, Story, Violation, stream
 from keepstep_simulator.town import Town
 
 HOUR, DAY = 3600.0, 86_400.0
 ZONES = ("America/New_York", "America/Los_Angeles", "America/Chicago", "UTC")
 DOOR_SECONDS = 10.0
+OPERATOR_HOURS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,7 @@ class Simulation:
         self.process: Process | None = None
         self.boots = 0
         self.network = Network(self)
-        count = plan.customers or dice.choice((1, 1, 1, 2))
+        count = plan.customers or dice.choice((1, 1, 1, 1, 2))
         self.customers = tuple(f"customer-{number}" for number in range(count))
         self.cadence = plan.cadence or _cadence(dice)
         sizes = [(dice.randint(*plan.people), dice.randint(*plan.deeds)) for _ in self.customers]
@@ -92,7 +95,9 @@ class Simulation:
         for town in self.towns:
             await town.connect(self.process)
             town.plan()
+        self.chaos.begin()
         self.process.start()
+        self.loop.create_task(self._operate())
         await asyncio.sleep(max(self.quiet - self.loop.time(), 0.0))
         self.chaos.heal()
         for town in self.towns:
@@ -101,6 +106,19 @@ class Simulation:
         for town in self.towns:
             await self._judge(town)
         self.tell("END", stored=self.disk.deliveries())
+
+    async def _operate(self) -> None:
+        """An operator looks now and then whether an account must be connected again: who dies between the vendor's
+        new refresh token and the disk has lost the grant, and nothing but a new consent helps (CC facts 2.4)."""
+        while True:
+            await asyncio.sleep(OPERATOR_HOURS * HOUR)
+            for town in self.towns:
+                process = self.process
+                try:
+                    if process is not None and process.alive:
+                        await town.reconnect(process)
+                except (Dead, OperationalError):
+                    pass
 
     async def _judge(self, town: Town) -> None:
         assert self.process is not None
@@ -188,10 +206,10 @@ def _cadence(dice: random.Random) -> Cadence:
     """How often each seed polls: a net that is always on hides what another one misses."""
     usual = Cadence()
     return Cadence(
-        opted_out=usual.opted_out * dice.choice((1.0, 4.0, 4.0, 8.0)),
-        changed=usual.changed * dice.choice((1.0, 4.0)),
-        lists=usual.lists * dice.choice((1.0, 4.0, 4.0)),
-        crm_changed=usual.crm_changed * dice.choice((1.0, 4.0)),
+        opted_out=usual.opted_out * dice.choice((1.0, 8.0, 8.0, 8.0)),
+        changed=usual.changed * dice.choice((1.0, 4.0, 4.0)),
+        lists=usual.lists * dice.choice((1.0, 4.0, 4.0, 4.0)),
+        crm_changed=usual.crm_changed * dice.choice((1.0, 4.0, 4.0)),
     )
 
 

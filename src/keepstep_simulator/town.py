@@ -100,6 +100,14 @@ class Town:
         await process.service.add_customer(self.customer, "constant_contact", given)
         await process.service.add_customer(self.customer, "virtuous", {"api_key": Secret(self.key)})
 
+    async def reconnect(self, process: "Process") -> None:
+        """The owner connects the account again where the service says that it must be."""
+        health = (await process.service.customer(self.customer))["connections"]
+        if health.get("constant_contact", "ok") != "ok":
+            self.account = self.world.connect_account(ACCOUNT, str(self.account["client_id"]), "secret")
+            self.sim.network.introduce(self.account["refresh_token"], self)
+            await self.connect(process)
+
     # time
 
     def plan(self) -> None:

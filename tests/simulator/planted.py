@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Connection
 
 from keepstep import capture, queue, worker
-from keepstep.connectors.virtuous import edit
 from keepstep.model.change import Lane, Outcome, Retry, a_step
 from keepstep.model.contact import Consent
 from keepstep.model.customer import Cadence
@@ -57,18 +56,6 @@ def _back_in(party: Any, person: Any, readings: Any) -> Any:
                 payload = {**ids, "opted_in": True}
                 return a_step(party.party_id, person.record_id, "set_consent", payload, lane=Lane.consent)
     return None
-
-
-def stale_consent_in_a_put(patch: pytest.MonkeyPatch) -> None:
-    """A change of the address or the phone carries the consent of long ago."""
-    right = edit._method_model
-    patch.setattr(edit, "_method_model", lambda raw: right(raw) | {"isOptedIn": True})
-    consent = edit.consent
-
-    def never_out(step: Any) -> Any:
-        return replace(consent(step), changed=lambda raw: edit._method_model(raw), fits=lambda _raw: False, urgent=False)
-
-    patch.setattr(edit, "consent", never_out)
 
 
 def entries_dropped(patch: pytest.MonkeyPatch) -> None:
@@ -178,7 +165,6 @@ class Planted:
 PLANTED = [
     Planted(ack_first, ("I1",), failing_commits),
     Planted(last_writer_wins_consent, ("I5",), calm),
-    Planted(stale_consent_in_a_put, ("I5",), calm),
     Planted(entries_dropped, ("I10",), calm),
     Planted(repeated_without_a_look, ("I15",), busy),
     Planted(repeated_without_a_look, ("I16",), busy),

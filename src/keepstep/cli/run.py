@@ -11,7 +11,6 @@ from keepstep.cli.service import open_service
 from keepstep.model.errors import Refused
 
 if TYPE_CHECKING:
-    from keepstep.ports import Wake
     from keepstep.web import Door, Sender
     from keepstep.wiring import Service
 
@@ -26,19 +25,19 @@ def serve() -> None:
     """The service in the foreground: the doors for webhooks, and the worker. Ends on SIGTERM or Ctrl-C."""
 
     async def served() -> None:
-        from keepstep import telemetry
+        from keepstep import telemetry, worker
         from keepstep.web import build, listening
 
         async with open_service(settings()) as service, service.working():
             telemetry.setup(service.settings.service.log, service.clock.now)
             stopped = _signalled()
             async with listening(build(_door(service)), *service.settings.service.listen) as port:
-                stop = _working(service)
+                service.clock.spawn(worker.run(service), "worker")
                 # After the worker has begun: in virtual time the clock may be moved from here on.
                 await service.listening(port)
                 telemetry.note(telemetry.Process.started, role="serve", port=port)
                 await stopped.wait()
-                stop.set()
+                await service.stop()
             telemetry.note(telemetry.Process.stopped, role="serve")
 
     run(served())
@@ -65,25 +64,16 @@ def work(
                         show(await worker.once(service, customer), as_json)
                     else:
                         telemetry.note(telemetry.Process.started, role="work")
-                        stopped, stop = _signalled(), _working(service)
+                        stopped = _signalled()
+                        service.clock.spawn(worker.run(service), "worker")
                         await stopped.wait()
-                        stop.set()
+                        await service.stop()
             except Served as other:
                 if not once:
                     raise
                 show({"turns": 0, "note": str(other)}, as_json)
 
     run(worked())
-
-
-def _working(service: "Service") -> "Wake":
-    """Begin turns; what it gives ends them."""
-    from keepstep import worker
-
-    stop = service.clock.wake()
-    # As a task of the clock's: in virtual time only those are waited for.
-    service.clock.spawn(worker.run(service, stop), "run")
-    return stop
 
 
 def _signalled() -> asyncio.Event:

@@ -2,6 +2,7 @@
 before."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
@@ -100,10 +101,11 @@ def claim(tx: Connection, holder: str, now: Instant, lease: float, customer_id: 
 
 def _first_due(tx: Connection, why: str, now: Instant, customer_id: str | None) -> str | None:
     values: dict[str, object] = {"now": now} if customer_id is None else {"now": now, "customer": customer_id}
-    return tx.execute(_FIRST_DUE[why, customer_id is None], values).scalar_one_or_none()
+    found: str | None = tx.execute(_FIRST_DUE[why, customer_id is None], values).scalar_one_or_none()
+    return found
 
 
-def _due_first(why: str, anybody: bool) -> Select[tuple[str]]:
+def _due_first(why: str, anybody: bool) -> Select[Any]:
     # The customer is read apart from the lock: who pauses locks the customer row, never the slot.
     active = sql_exists().where(customer.c.customer_id == slot.c.customer_id, customer.c.state == "active")
     unread = sql_exists().where(delivery.c.customer_id == slot.c.customer_id, delivery.c.state == "new")
@@ -188,7 +190,7 @@ def sendable(customer_id: str | ColumnElement[str]) -> ColumnElement[bool]:
     return and_(step.c.customer_id == customer_id, step.c.job_id.is_(None), step.c.hold.is_(None), free)
 
 
-def _next_due() -> Select[tuple[Instant | None, ...]]:
+def _next_due() -> Select[Any]:
     who, now = bindparam("customer", type_=slot.c.customer_id.type), bindparam("now", type_=slot.c.wake.type)
     unread = sql_exists().where(delivery.c.customer_id == who, delivery.c.state == "new")
     moments: list[ColumnElement[Instant | None]] = [
@@ -198,10 +200,11 @@ def _next_due() -> Select[tuple[Instant | None, ...]]:
         select(func.min(mark.c.due)).where(mark.c.customer_id == who).scalar_subquery(),
         case((unread, now)),
     ]
-    return select(*moments)
+    found: Select[Any] = select(*moments)  # type: ignore[assignment]  # the overloads end at ten columns
+    return found
 
 
-def _next_claim() -> Select[tuple[Instant | None]]:
+def _next_claim() -> Select[Any]:
     active = sql_exists().where(customer.c.customer_id == slot.c.customer_id, customer.c.state == "active")
     at = case((slot.c.lease_until > slot.c.wake, slot.c.lease_until), else_=slot.c.wake)
     return select(func.min(at)).where(active, slot.c.wake.is_not(None))
@@ -212,4 +215,5 @@ _NEXT_DUE, _NEXT_CLAIM = _next_due(), _next_claim()
 
 def next_claim(tx: Connection) -> Instant | None:
     """When the next slot of an active customer can be claimed; None if none will be without new work."""
-    return tx.execute(_NEXT_CLAIM).scalar_one()
+    found: Instant | None = tx.execute(_NEXT_CLAIM).scalar_one()
+    return found

@@ -81,12 +81,21 @@ def file_crm(
     homes = parties.party_of(tx, shelf.customer_id, shelf.crm, [record_id for record_id, _, _ in records])
     ours = [row for row in records if row[0] in homes or _references(shelf, row[2])]
     changed = set(_store(tx, shelf, ours, read_at))
+    _read_as_before(tx, shelf, {key: homes[key] for key, _, _ in ours if key in homes and key not in changed})
     news = []
     for record_id, _, contact in ours:
-        if _file_one(tx, shelf, contact, now, new_id) or record_id in changed:
+        if record_id in changed or record_id not in homes:
+            _file_one(tx, shelf, contact, now, new_id)
             news.append(record_id)
     # Asked at the end: a party that one contact went to may have become part of another one since.
     return sorted(set(parties.party_of(tx, shelf.customer_id, shelf.crm, news).values()))
+
+
+def _read_as_before(tx: Connection, shelf: Shelf, homes: Mapping[str, str]) -> None:
+    """Polls mostly find what is known: such a reading moves nothing, it is only as fresh as a party asked for."""
+    waiting = [party for party in load(tx, shelf.customer_id, sorted(set(homes.values()))).values() if party.reread]
+    fresh = [party for party in waiting if party.crm_id in homes]
+    save(tx, shelf.customer_id, [replace(party, reread=False) for party in fresh])
 
 
 def _store(tx: Connection, shelf: Shelf, ours: Sequence[tuple[str, Raw, CrmContact]], read_at: Instant) -> list[str]:
@@ -97,8 +106,11 @@ def _references(shelf: Shelf, contact: CrmContact) -> list[str]:
     return sorted(record_id for source, record_id in contact.references if source == shelf.source)
 
 
-def _file_one(tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, new_id: Callable[[], str]) -> bool:
-    """Bring a CRM contact to its party; all parties that it turns out to unite become one. True if anything moved."""
+def _file_one(tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, new_id: Callable[[], str]) -> None:
+    """Bring a CRM contact to its party; all parties that it turns out to unite become one.
+
+    A second contact that carries the same reference does not take a party away from the first one.
+    """
     references = _references(shelf, contact)
     by_record = parties.party_of(tx, shelf.customer_id, shelf.audience, references)
     known = parties.party_of(tx, shelf.customer_id, shelf.crm, [contact.record_id])
@@ -106,6 +118,9 @@ def _file_one(tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, n
     party = unite(tx, shelf.customer_id, homes, now)
     strangers = [record_id for record_id in references if record_id not in by_record]
     survivor = contact.merged_into or contact.record_id
+    if len(homes) == 1 and party.crm_id not in (None, survivor) and party.crm_id != contact.record_id:
+        survivor = party.crm_id or survivor
+        journal.append(tx, shelf.customer_id, [(now, party.party_id, "second_reference", {"crm": contact.record_id})])
     moved = len(homes) > 1 or bool(strangers) or party.crm_id != survivor
     if moved or party.reread:
         people = (*party.people, *(Person(record_id=record_id) for record_id in strangers))
@@ -113,7 +128,6 @@ def _file_one(tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, n
         save(tx, shelf.customer_id, [replace(party, people=people, crm_id=survivor, reread=away)])
     if moved or not known:  # one that we made or linked ourselves has its party before it was ever read
         _name(tx, shelf, party.party_id, contact, strangers, now)
-    return moved
 
 
 def _name(

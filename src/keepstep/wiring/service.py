@@ -1,5 +1,6 @@
 """A running Keepstep: what every customer shares, and one desk for each."""
 
+import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from keepstep.wiring.lock import only_worker
 from keepstep.wiring.standin import announce
 
 OURS = "keepstep"
+GOODBYE = 20.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Service:
     connectors: Mapping[str, Connector]
     advance: Callable[[Instant], Awaitable[Instant | None]] | None = None
     joined: bool = False
+    stopping: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     woken: Wake = field(init=False)
     _desks: dict[str, Desk] = field(default_factory=dict)
     _permits: dict[str, Permits] = field(default_factory=dict)
@@ -181,6 +185,13 @@ class Service:
         if self.settings.service.clock:
             await announce(self.http, self.settings, port)
         self.joined = True
+
+    async def stop(self) -> None:
+        """Let the worker finish its turn; a call that takes longer than GOODBYE is left to be looked at afterwards."""
+        self.stopping = True
+        self.woken.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ended.wait(), GOODBYE)
 
     async def ready(self) -> bool:
         """Can work be taken?"""
