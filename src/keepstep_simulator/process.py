@@ -169,7 +169,12 @@ class Process:
             raise trouble(point)
 
     async def _http(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", timeout: float = 30.0  # noqa: ARG002  the port has it
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout: float = 30.0,  # noqa: ARG002  the port has it
     ) -> HttpAnswer:
         self.check()
         return await self.sim.network.call(self, method, url, headers, body)

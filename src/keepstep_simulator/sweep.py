@@ -14,9 +14,7 @@ def scenario(point: int | None = None, begin: float = START) -> Outcome:
     """Eight people are loaded, imported by night, confirmed; two edits. The process dies at this point, if any, counted
     from `begin`."""
     chaos = Chaos(SEED, crash_at_point=point, count_from=begin)
-    plan = Plan(
-        customers=1, people=(8, 8), deeds=(2, 2), nights=2, agitation=0.0, cadence=CADENCE, chaos=chaos
-    )
+    plan = Plan(customers=1, people=(8, 8), deeds=(2, 2), nights=2, agitation=0.0, cadence=CADENCE, chaos=chaos)
     return simulate(SEED, plan)
 
 

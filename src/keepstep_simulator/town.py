@@ -142,6 +142,8 @@ class Town:
     def agitate(self) -> None:
         """Maybe somebody does something right here, between two calls of the product that belong together."""
         now = self.sim.loop.time()
+        if self.sim.chaos.healed:
+            self._lurking.clear()
         if self._lurking and self._lurking[0].at <= now and self._agitation.random() < 0.2:
             self.catch_up()
             self._do(self._lurking.pop(0))

@@ -206,7 +206,7 @@ def test_a_consent_step_never_dies() -> None:
 
 
 @pytest.mark.parametrize("vendor", ["virtuous", "constant_contact"])
-@pytest.mark.parametrize("fault", ["503", "html", "reset_before", "truncated"])
+@pytest.mark.parametrize("fault", ["503", "html", "reset_before"])
 def test_an_outage_is_met_by_few_calls_and_all_work_is_kept(vendor: str, fault: str) -> None:
     with Crossing() as c:
         news = c.a_list("Newsletter")
@@ -218,12 +218,25 @@ def test_an_outage_is_met_by_few_calls_and_all_work_is_kept(vendor: str, fault: 
         c.opts_out(ann)
         c.v.staff_adds_tag(CUSTOMER, c.there(bob)["id"], "CC: Newsletter", c.now())
         c.wait(hours=2)
-        assert len([one for one in c.made(vendor=vendor) if one.at > began]) < 400
+        assert len([one for one in c.made(vendor=vendor) if one.at > began]) < 500
         c.faults.clear()
-        c.wait(hours=1, minutes=10)
+        c.wait(minutes=30)
         assert c.consents(ann) == [False]
         assert c.here(bob)["list_memberships"] == [news]
         assert c.letters() == []
+
+
+def test_a_write_that_never_gets_through_is_given_up_after_a_day_and_some_hundred_tries() -> None:
+    with Crossing() as c:
+        ann = linked(c)
+        c.faults.arm("503", vendor="virtuous", method="PUT", path="/api/ContactIndividual", count=1_000_000)
+        c.edits(ann, first_name="Anna")
+        c.wait(hours=22)
+        assert c.letters() == []
+        c.wait(hours=5)
+        assert [one["kind"] for one in c.letters()] == ["set_person"]
+        assert len(c.made("PUT", "/api/ContactIndividual")) < 200
+        assert c.standing(ann) == ("parked", "refused_by_vendor")
 
 
 def test_the_slot_is_never_held_by_two() -> None:

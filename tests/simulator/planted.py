@@ -124,13 +124,13 @@ def mark_is_now(patch: pytest.MonkeyPatch) -> None:
 def worker_that_dies(patch: pytest.MonkeyPatch) -> None:
     """One failed commit ends the worker, while the door goes on answering."""
 
-    async def forever(service: Any) -> None:
+    async def run(service: Any) -> None:
         holder = service.chance.id()
         while True:
             if await worker.work(service, holder) is None:
                 await service.clock.until(await service.db.run(queue.next_claim), service.woken)
 
-    patch.setattr(worker, "_forever", forever)
+    patch.setattr(worker, "run", run)
 
 
 # Few polls: what these weeks are about is the edits.

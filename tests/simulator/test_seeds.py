@@ -1,4 +1,4 @@
-"""The product against both stand-ins, seed by seed: nothing broken, each checker had work, equal seeds equal digests."""
+"""The product against both stand-ins, seed by seed: nothing broken, each checker busy, equal seeds equal digests."""
 
 import os
 import subprocess

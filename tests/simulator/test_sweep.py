@@ -41,7 +41,7 @@ def test_the_scenario_is_clean_without_a_crash_and_busy() -> None:
 
 @pytest.mark.parametrize("sample", range(SAMPLES))
 def test_a_crash_at_a_sample_of_points_leaves_nothing_broken(sample: int) -> None:
-    """Every 52nd point, from four beginnings; `faults` has them all."""
+    """Every 52nd point, from four beginnings; `./run faults` has them all."""
     assert swept(range(1 + sample * EVERY, 500, EVERY * SAMPLES)) == []
 
 

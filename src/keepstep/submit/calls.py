@@ -26,6 +26,9 @@ from keepstep.telemetry import Event
 
 TURN = 5.0
 TRIES = 5
+# An outage of some hours must not cost a person's work: after the fast tries come slow ones, and a day passes first.
+SLOW, SLOWEST = 60.0, 900.0
+ENOUGH = 86_400.0
 HOURLY = 3600.0
 LOOK_AFTER = {Side.audience: 120.0, Side.crm: 30.0}
 
@@ -104,6 +107,11 @@ def _still(job: Job, retry_after: float | None, why: str, looking: bool) -> Outc
     return Unknown(max(after, 5.0), why) if looking else Retry(after, why)
 
 
+def _slower(tries: int) -> float:
+    """The least pause before the next try: none at first, then a minute, doubling to a quarter of an hour."""
+    return 0.0 if tries < TRIES else float(min(SLOWEST, SLOW * 2.0 ** min(tries - TRIES, 10)))
+
+
 def _all(job: Job, outcome: Outcome, blocked: str | None = None) -> Result:
     return Result(job, tuple(outcome for _ in job.steps), blocked)
 
@@ -176,6 +184,7 @@ class _Tally:
                 # Whatever kept it from happening may have changed what it would change: read again before deciding
                 # again.
                 self._keep(outdated(self._party(row), step.side, row.member or ""))
+                after = max(after, _slower(row.tries))
                 self.again[row.id] = self.now + self.desk.chance.uniform(after, after + min(after / 2, LONGEST_JITTER))
             case Dead():
                 self._bury(row, step, outcome)
@@ -187,9 +196,9 @@ class _Tally:
         return outcome
 
     def _is_enough(self, row: StepRow, outcome: Retry) -> bool:
-        """Consent never dies: after its fast retries it goes on hourly. What the vendor never answered is not
-        counted."""
-        return row.tries + 1 >= TRIES and row.lane != Lane.consent and outcome.after < HOURLY
+        """Consent never dies. What the vendor never answered is not counted."""
+        tried = row.tries + 1 >= TRIES and self.now - row.since > ENOUGH
+        return tried and row.lane != Lane.consent and outcome.after < HOURLY
 
     def _unknown(self, row: StepRow, step: Step, look_after: float) -> None:
         if row.kind in CREATING:
