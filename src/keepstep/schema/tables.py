@@ -110,7 +110,8 @@ slot = Table(
     Index(None, "wake"),
 )
 
-# state: new -> parsed | refused. Stored by the door before anything is understood; read by the slot's holder only.
+# state: new -> parsed | refused | aside; aside -> parsed. Aside: its records cannot be read now.
+# Stored by the door before anything is understood; read by the slot's holder only.
 delivery = Table(
     "delivery",
     metadata,
