@@ -217,6 +217,18 @@ def test_two_who_would_fill_the_address_make_one_step_the_primary_ones() -> None
     assert [(step.kind, step.member) for step in steps] == [("set_address", "a")]
 
 
+def test_an_address_filled_for_a_household_yields_to_its_first_person_whoever_was_linked_first() -> None:
+    bare = replace(BOTH, address=None)
+    alone = decided(paired(bare, replace(BOB, addresses=())), bare, BOB)
+    assert [(step.kind, step.member) for step in alone.steps] == [("set_address", "b")]
+    filled = settle(alone.party, alone.steps[0], {})
+    late = replace(person(paired(BOTH, ANN, BOB), "a"), audience=None, crm=None)
+    both = replace(filled, people=(late, *filled.people))
+    there = replace(BOTH, address=replace(OAK, record_id="ad"))
+    assert wanted(both, there, ANN, BOB)["set_address"].payload["street"] == HOME.street
+    assert "set_address" not in wanted(both, replace(BOTH, address=replace(OAK, street="9 Elm")), ANN, BOB)
+
+
 def test_an_address_cleared_by_staff_is_not_filled_again_by_another_member() -> None:
     known = paired(BOTH, ANN, BOB)
     assert wanted(known, replace(BOTH, address=None), ANN, BOB) == {}

@@ -112,7 +112,7 @@ def _verdict(field: str, here: Fields, there: Fields, pair: Pair, policy: Policy
     if field == "address" and not _speaks_for_household(pair):
         return "write" if empty and not _address_seen(pair.party) else "keep"
     if person.audience is None or person.crm is None:
-        return "write" if empty or owned else "conflict"
+        return "write" if empty or owned or (field == "address" and _filled_in(pair, theirs)) else "conflict"
     if same(field, ours, person.audience.get(field), region):
         return "keep"
     alone = same(field, theirs, person.crm.get(field), region) and not _overlaps(field, pair)
@@ -137,6 +137,13 @@ def _moved(pair: Pair, there: Fields, verdicts: dict[str, str], region: str) -> 
 def _speaks_for_household(pair: Pair) -> bool:
     alive = [one.record_id for one in primary_first(pair.party, pair.crm) if not one.deleted]
     return alive[:1] == [pair.person.record_id]
+
+
+def _filled_in(pair: Pair, theirs: Fields) -> bool:
+    """Did another member fill the household's empty address before its first person was linked? That one's stands then,
+    whoever of them was linked first."""
+    others = [one for one in pair.party.people if one.filled and one.record_id != pair.person.record_id]
+    return any(same("address", theirs, (one.crm or {}).get("address")) for one in others)
 
 
 def _address_seen(party: Party) -> bool:

@@ -51,7 +51,9 @@ class Person:
     """One member of a party: an audience contact and, once linked, its individual. What is here was *seen*.
 
     `audience` and `crm` are the fields as last seen on each side, None before there is a base. `lists` and `consent`
-    belong to the audience side, `opted_in` to the CRM side; `in_at` and `true_at` are the last readings that said yes.
+    belong to the audience side, `opted_in` to the CRM side; `in_at` and `true_at` are the last readings that said
+    yes. `filled`: an
+    empty household address was filled with this person's.
     `left`: lists that this person has left; they are kept out of every union. `added`: lists that we put this person on
     for a tag that is not yet seen together with the membership. `refused`: (target, fingerprint) of steps.
     """
@@ -76,6 +78,7 @@ class Person:
     noted: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     submission: Submission | None = None
+    filled: bool = False
     reread: bool = False
     standing: Standing = "pending"
     reason: str = "new"

@@ -107,6 +107,7 @@ def _value(field: str) -> Callable[[Party, Person, Answer, Answer], Party]:
 
 
 def _address(party: Party, person: Person, payload: Answer, answer: Answer) -> Party:
+    person = replace(person, filled=not payload.get("was"))
     parts = {name: payload.get(name) for name in ADDRESS_PARTS}
     there = {name: answer.get(name, value) for name, value in parts.items()}
     return party.with_person(_seen(person, {"address": parts}, {"address": there}))

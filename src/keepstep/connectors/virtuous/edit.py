@@ -152,5 +152,5 @@ def _address_parts(raw: Raw, payload: Raw) -> dict[str, Any]:
     parts = {key: payload[key] for key in ADDRESS_PARTS if payload.get(key) is not None}
     wanted = payload.get("street")
     if wanted is not None and canonical.text(wanted) != canonical.text(street(Reader(raw, []))):
-        parts |= {"address1": wanted, "address2": ""}
+        parts |= {"address1": wanted} | ({"address2": ""} if raw.get("address2") else {})
     return parts
