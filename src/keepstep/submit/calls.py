@@ -160,7 +160,7 @@ class _Tally:
     def take(self, row: StepRow, outcome: Outcome) -> None:
         step = as_step(row)
         if isinstance(outcome, Retry) and row.kind in CREATING:
-            outcome = self._creation_again(row, outcome)
+            self._creation_again(row)
         if isinstance(outcome, Retry) and self._is_enough(row, outcome):
             outcome = Dead(f"gave up after {row.tries + 1} tries: {outcome.reason}")
         self._line(row, outcome)
@@ -189,11 +189,10 @@ class _Tally:
             case Dead():
                 self._bury(row, step, outcome)
 
-    def _creation_again(self, row: StepRow, outcome: Retry) -> Outcome:
+    def _creation_again(self, row: StepRow) -> None:
         """A creation that did not happen frees its person; the next decision makes it anew from what is so then."""
         self._keep(withdrawn(self._party(row), as_step(row)))
         submissions.withdraw(self.tx, self.desk.customer_id, row.member or "")
-        return outcome
 
     def _is_enough(self, row: StepRow, outcome: Retry) -> bool:
         """Consent never dies. What the vendor never answered is not counted."""

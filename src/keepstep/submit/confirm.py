@@ -8,7 +8,7 @@ a day is asked for by its reference (Virtuous facts 16.7).
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -44,7 +44,8 @@ async def watch_batch(desk: Desk, slot: Slot) -> None:
 def _watch(tx: Connection, desk: Desk, slot: Slot, zone: ZoneInfo, now: Instant) -> None:
     queue.guard(tx, slot)
     waiting = [row for row in submissions.unresolved(tx, desk.customer_id) if row["since"] < _midnight(zone, now)]
-    owed = [row["since"] for row in waiting if row["record_id"] in _opted_out(tx, desk, waiting)]
+    out = _opted_out(tx, desk, waiting)
+    owed = [row["since"] for row in waiting if row["record_id"] in out]
     midnight = _midnight(zone, now)
     next_midnight = _midnight(zone, midnight + 1.5 * DAY)
     coming = [
@@ -64,7 +65,7 @@ def _rhythm(desk: Desk, age: float) -> float:
 
 
 def _midnight(zone: ZoneInfo, now: Instant) -> Instant:
-    local = datetime.fromtimestamp(now, zone) - timedelta(0)
+    local = datetime.fromtimestamp(now, zone)
     return local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
 
