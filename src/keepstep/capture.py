@@ -1,8 +1,7 @@
 """① Source event capture: the polls of the audience side. One page a call, one transaction a page.
 
 A round has a cursor, moved with every page, and a mark, moved once after the last page to the round's start in the
-source's
-own time less the overlap; never by our clock (design section 4, polls; CC facts 5.4).
+source's own time less the overlap; never by our clock (design section 4, polls; CC facts 5.4).
 """
 
 from collections.abc import Mapping
@@ -23,7 +22,6 @@ from keepstep.queue import Slot
 from keepstep.state import journal, labels, marks, parties, readings
 from keepstep.state.labels import Label
 from keepstep.state.marks import Mark
-from keepstep.state.readings import Shelf
 
 OVERLAP = 600.0
 # Before a round begins again: a vendor that refuses its own cursors must not get the whole day's calls.
@@ -38,12 +36,6 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
         for poll in ("opted_out", "changed", "sweep")
     )
     return (Chore(platform, "lists", read_labels), *polls)
-
-
-def shelf_of(desk: Desk) -> Shelf:
-    """Where this customer's readings are filed."""
-    route = desk.route
-    return Shelf(route.customer_id, route.audience, route.crm, route.policy.reference_source)
 
 
 async def poll_page(desk: Desk, slot: Slot, poll: str) -> None:
@@ -73,7 +65,7 @@ def store_page(tx: Connection, desk: Desk, slot: Slot, mark: Mark, page: Page, n
     """Snapshots, entries and the cursor in one transaction."""
     queue.guard(tx, slot)
     read_at = page.source_time if page.source_time is not None else now
-    changed = readings.file_audience(tx, shelf_of(desk), page.records, read_at, now, desk.chance.id)
+    changed = readings.file_audience(tx, desk.shelf, page.records, read_at, now, desk.chance.id)
     raws = dict(page.records)
     items = [(home, _lane(desk, mark, raws[record_id], read_at), now) for record_id, home in changed.items()]
     queue.put(tx, desk.customer_id, items, now)
@@ -148,8 +140,7 @@ def _all_parties(tx: Connection, customer_id: str) -> list[str]:
 
 def bind(known: Mapping[str, Label], lists: Mapping[str, str], tags: Mapping[str, str], prefix: str) -> list[Label]:
     """Each list with its tag. Ids are the link: a renamed list keeps its tag, a renamed or vanished tag pauses the
-    label,
-    so that it cannot look like everybody losing it. A name that two tags share is nobody's."""
+    label, so that it cannot look like everybody losing it. A name that two tags share is nobody's."""
     by_name: dict[str, list[str]] = {}
     for tag_id, name in tags.items():
         by_name.setdefault(name, []).append(tag_id)

@@ -12,6 +12,7 @@ from keepstep.model.customer import Route
 from keepstep.model.errors import Blocked
 from keepstep.ports import Audience, Chance, Clock, Crm
 from keepstep.queue import Slot
+from keepstep.state.readings import Shelf
 from keepstep.state.vault import Secret
 
 LEASE = 300.0
@@ -29,8 +30,7 @@ class Desk:
     """One customer's open route: both connectors, the ports and the database.
 
     `hook_url` is where its webhooks arrive, `hook_secret` signs them; None where nobody can reach us. `ledger_key` is
-    the
-    key of the address hashes in the consent ledger.
+    the key of the address hashes in the consent ledger.
     """
 
     route: Route
@@ -46,6 +46,12 @@ class Desk:
     @property
     def customer_id(self) -> str:
         return self.route.customer_id
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where this customer's readings are filed."""
+        route = self.route
+        return Shelf(route.customer_id, route.audience, route.crm, route.policy.reference_source)
 
     def hashed(self, address: str) -> str | None:
         """An address as the consent ledger knows it; None where the customer has no ledger key."""

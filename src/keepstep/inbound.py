@@ -20,7 +20,6 @@ from keepstep.ports import Page
 from keepstep.queue import Slot
 from keepstep.state import customers, deliveries, journal, marks, readings
 from keepstep.state.marks import Mark
-from keepstep.state.readings import Shelf
 
 OVERLAP = 600.0
 # Where the vendor does not tell its time, ours counts, and nobody's clock is a day ahead.
@@ -166,9 +165,7 @@ def file_records(
     tx: Connection, desk: Desk, records: Sequence[Any], read_at: Instant, lane: Lane, now: Instant
 ) -> list[str]:
     """File CRM records and mark the parties that have news."""
-    route = desk.route
-    shelf = Shelf(route.customer_id, route.audience, route.crm, route.policy.reference_source)
     rows = [(record_id, raw, desk.crm.snapshot(raw, read_at)) for record_id, raw in records]
-    news = readings.file_crm(tx, shelf, rows, read_at, now, desk.chance.id)
+    news = readings.file_crm(tx, desk.shelf, rows, read_at, now, desk.chance.id)
     queue.put(tx, desk.customer_id, [(party_id, lane, now) for party_id in news], now)
     return news

@@ -1,6 +1,6 @@
 """The edges: everything that differs between the real world and a simulated one is passed in through here."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -172,7 +172,3 @@ class Connector:
     open_crm: Callable[[Connection], Crm] | None = None
     parse_delivery: Callable[[bytes], list[str]] | None = None
     signatures: Callable[[Mapping[str, str]], list[str]] | None = None
-
-
-Spawn = Callable[[Coroutine[Any, Any, None], str], None]
-Work = Callable[[], Awaitable[None]]

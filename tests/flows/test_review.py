@@ -133,7 +133,7 @@ def test_news_of_a_page_name_the_party_that_is_left_after_a_merge() -> None:
 
 
 def _filed(tx: Connection, desk: Any, rows: Any, now: float) -> list[str]:
-    return readings.file_crm(tx, load.shelf_of(desk), rows, now, now, desk.chance.id)
+    return readings.file_crm(tx, desk.shelf, rows, now, now, desk.chance.id)
 
 
 def _contact(c: Crossing, contact: str, *records: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from keepstep.model.contact import CrmContact, Side
+from keepstep.model.contact import CrmContact
 from keepstep.model.instant import Instant
 from keepstep.model.party import Party, Person
 from keepstep.state import journal, parties, snapshots
@@ -172,8 +172,3 @@ def crm_of(tx: Connection, shelf: Shelf, found: Iterable[Party]) -> dict[str, sn
     """The stored readings of these parties' CRM contacts."""
     wanted = [party.crm_id for party in found if party.crm_id]
     return snapshots.get(tx, shelf.customer_id, shelf.crm, wanted)
-
-
-def side_platform(shelf: Shelf, side: Side) -> str:
-    """The platform that plays a side."""
-    return shelf.crm if side is Side.crm else shelf.audience

@@ -1,8 +1,7 @@
 """The vendor calls of a turn, and T3: their outcomes, what is now seen, the journal.
 
 An intent is committed before each call. Recording an outcome is tried harder than the call was: what is not recorded
-stays
-`sent`, becomes unknown, and is looked at before anything is repeated.
+stays `sent`, becomes unknown, and is looked at before anything is repeated.
 """
 
 from collections.abc import Sequence
@@ -139,9 +138,14 @@ def record(tx: Connection, desk: Desk, slot: Slot, result: Result, now: Instant)
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in sorted(found)], now)
     if result.blocked:
         platform = desk.route.crm if result.job.side == Side.crm else desk.route.audience
-        if customers.block(tx, desk.customer_id, platform, result.blocked):
-            telemetry.report(Event.blocked, desk.customer_id, platform=platform, reason=result.blocked)
+        block(tx, desk, platform, result.blocked)
         queue.hold_steps(tx, slot, "blocked", side=result.job.side)
+
+
+def block(tx: Connection, desk: Desk, platform: str, reason: str) -> None:
+    """The connection waits for its owner, who is told once."""
+    if customers.block(tx, desk.customer_id, platform, reason):
+        telemetry.report(Event.blocked, desk.customer_id, platform=platform, reason=reason)
 
 
 class _Tally:

@@ -1,10 +1,8 @@
 """Confirmation of what waits in the CRM's nightly batch: the webhook first, these chores as the net.
 
 An opt-out for somebody who waits is an obligation: from the organization's midnight on, one modified-since query
-every five
-minutes, hourly after 72 h, daily after 14 days, until paid (design section 4, consent). What the batch does not bring
-out in
-a day is asked for by its reference (Virtuous facts 16.7).
+every five minutes, hourly after 72 h, daily after 14 days, until paid (design section 4, consent). What the batch does not bring
+out in a day is asked for by its reference (Virtuous facts 16.7).
 """
 
 from dataclasses import replace
@@ -21,7 +19,6 @@ from keepstep.model.contact import Consent
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
 from keepstep.state import journal, marks, readings, snapshots, submissions
-from keepstep.submit.load import shelf_of
 
 HOUR, DAY = 3600.0, 86_400.0
 AFTER_BATCH = (300.0, 1800.0)
@@ -120,7 +117,7 @@ def _recovered(
 ) -> None:
     queue.guard(tx, slot)
     rows = [(record_id, raw, desk.crm.snapshot(raw, now)) for record_id, raw in found.values()]
-    news = readings.file_crm(tx, shelf_of(desk), rows, now, now, desk.chance.id)
+    news = readings.file_crm(tx, desk.shelf, rows, now, now, desk.chance.id)
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in news], now)
     absent = [row for row in stuck if row["record_id"] not in found]
     batch = marks.get(tx, desk.customer_id, desk.route.crm, "batch").mark or 0.0

@@ -17,7 +17,6 @@ from keepstep.model.instant import Instant
 from keepstep.model.party import Label, Party, Person, Readings, audience_fields
 from keepstep.queue import Entry, Slot
 from keepstep.state import labels, marks, parties, readings, submissions
-from keepstep.state.readings import Shelf
 
 REREADS = 50
 REREAD_SECONDS = 5.0
@@ -42,12 +41,6 @@ class Case:
     again: float | None = None
 
 
-def shelf_of(desk: Desk) -> Shelf:
-    """Where this customer's readings are filed."""
-    route = desk.route
-    return Shelf(route.customer_id, route.audience, route.crm, route.policy.reference_source)
-
-
 async def cases(desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
     """Everything the decisions need: load, read again what is old, look up who is new."""
     loaded = await desk.db.run(load, desk, slot, entries)
@@ -61,9 +54,9 @@ def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> li
     queue.guard(tx, slot)
     found = readings.load(tx, desk.customer_id, [entry.party_id for entry in entries])
     queue.forget(tx, slot, [entry for entry in entries if entry.party_id not in found])
-    here = readings.audience_of(tx, shelf_of(desk), found.values())
-    there = readings.crm_of(tx, shelf_of(desk), found.values())
-    before = readings.audience_before(tx, shelf_of(desk), found.values())
+    here = readings.audience_of(tx, desk.shelf, found.values())
+    there = readings.crm_of(tx, desk.shelf, found.values())
+    before = readings.audience_before(tx, desk.shelf, found.values())
     flying = _flying(tx, desk.customer_id, list(found))
     found |= {key: _never_sent(tx, desk, party) for key, party in found.items() if key not in flying}
     return [
@@ -174,7 +167,7 @@ def _file(
 ) -> None:
     """A merge may have brought somebody else's party into this: it is looked at as well."""
     queue.guard(tx, slot)
-    shelf = shelf_of(desk)
+    shelf = desk.shelf
     rows = [(record_id, raw, desk.crm.snapshot(raw, now)) for record_id, raw in crm]
     news = readings.file_crm(tx, shelf, rows, now, now, desk.chance.id)
     others = sorted(set(news) - {case.party.party_id for case in loaded})
@@ -197,21 +190,21 @@ def _read(party: Party, people: Iterable[str]) -> Party:
 async def _look_up(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]:
     """Ask the CRM for everybody new, by address, in one call. Not before the first sweep of the CRM side was whole:
     until then somebody who is there already could look new."""
-    asking = [(case, person) for case in loaded for person in _strangers(desk, case)]
-    if not asking:
+    new = [(case, person) for case in loaded for person in _strangers(desk, case)]
+    if not new:
         return list(loaded)
     if not await desk.db.run(_swept, desk):
-        return _wait(loaded, [case for case, _ in asking], "first_sweep", 5.0)
-    loaded = _wait(loaded, [case for case, _ in asking[LOOK_UPS:]], "later", 0.0)
-    asking = asking[:LOOK_UPS]
-    addresses = sorted({_address(case, person) for case, person in asking})
+        return _wait(loaded, [case for case, _ in new], "first_sweep", 5.0)
+    loaded = _wait(loaded, [case for case, _ in new[LOOK_UPS:]], "later", 0.0)
+    new = new[:LOOK_UPS]
+    addresses = sorted({_address(case, person) for case, person in new})
     now = desk.clock.now()
     raws = await desk.crm.find(addresses)
     found = [(record_id, raw, desk.crm.snapshot(raw, now)) for record_id, raw in raws]
     moved = await desk.db.run(_adopt, desk, slot, found, loaded, now)
     held = await desk.db.run(_held, desk, [contact for _, _, contact in found], addresses)
     contacts = [contact for _, _, contact in found]
-    asked = {(case.party.party_id, person.record_id) for case, person in asking}
+    asked = {(case.party.party_id, person.record_id) for case, person in new}
     ready = [_with_candidates(desk, case, contacts, held, asked) for case in loaded]
     return [_postponed(case, moved) for case in ready]
 
@@ -242,7 +235,7 @@ def _adopt(
     """A contact that carries our reference becomes the party's at once; such parties are decided in the next turn, and
     those that became part of another one never again."""
     queue.guard(tx, slot)
-    news = readings.file_crm(tx, shelf_of(desk), found, now, now, desk.chance.id)
+    news = readings.file_crm(tx, desk.shelf, found, now, now, desk.chance.id)
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in news], now)
     before = {case.party.party_id for case in loaded}
     gone = before - readings.load(tx, desk.customer_id, sorted(before)).keys()

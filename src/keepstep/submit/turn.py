@@ -1,8 +1,7 @@
 """One turn: a bounded piece of one customer's work under its slot, as a list of named steps.
 
 Three kinds of commits and no await inside any: T1 takes work, T2 stores decisions and intents, T3 records outcomes.
-Polls and
-re-reads commit on their own before T2, under the same fence.
+Polls and re-reads commit on their own before T2, under the same fence.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +16,6 @@ from keepstep.model.instant import Instant
 from keepstep.queue import Entry, Fenced, Paused, Slot
 from keepstep.state import customers, deliveries, journal, marks
 from keepstep.submit import calls, decided, load
-from keepstep.telemetry import Event
 
 Step = Callable[[Desk, Slot], Awaitable[object]]
 
@@ -91,9 +89,7 @@ async def _guarded(
 
 def _block(tx: Connection, desk: Desk, slot: Slot, platform: str, problem: Blocked, chore: str | None) -> None:
     queue.guard(tx, slot)
-    blocked = problem.platform or platform
-    if customers.block(tx, desk.customer_id, blocked, problem.reason):
-        telemetry.report(Event.blocked, desk.customer_id, platform=blocked, reason=problem.reason)
+    calls.block(tx, desk, problem.platform or platform, problem.reason)
     _later(tx, desk, slot, platform, chore, BLOCKED_PAUSE, problem.reason)
 
 
