@@ -3,25 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from keepstep_simulator.run import Plan, simulate
 from tests.simulator.planted import PLANTED, Planted
 
 A_GROUP = 10
 SEEDS_FOR_A_BUG = 24
-
-
-@pytest.fixture(autouse=True)
-def silent() -> Iterator[None]:
-    """A hundred simulated weeks report a hundred thousand facts."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.configure(**before)
 
 
 @pytest.mark.parametrize("group", range(10))

@@ -1,9 +1,6 @@
 """A crash at every call and commit of the busiest minute: whatever was under way, everything is well in the end."""
 
-from collections.abc import Iterator
-
 import pytest
-import structlog
 
 from keepstep_sandbox.world import START
 from keepstep_simulator.sweep import points, scenario
@@ -11,15 +8,6 @@ from keepstep_simulator.sweep import points, scenario
 BUSY_SECONDS = 60.0
 SAMPLES = 4
 EVERY = 13
-
-
-@pytest.fixture(autouse=True)
-def silent() -> Iterator[None]:
-    """The product's own lines would fill the report."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.configure(**before)
 
 
 def swept(chosen: range) -> list[str]:

@@ -1,8 +1,8 @@
 """Confirmation of what waits in the CRM's nightly batch: the webhook first, these chores as the net.
 
 An opt-out for somebody who waits is an obligation: from the organization's midnight on, one modified-since query
-every five minutes, hourly after 72 h, daily after 14 days, until paid (design section 4, consent). What the batch does not bring
-out in a day is asked for by its reference (Virtuous facts 16.7).
+every five minutes, hourly after 72 h, daily after 14 days, until paid (design section 4, consent). What the batch does
+not bring out in a day is asked for by its reference (Virtuous facts 16.7).
 """
 
 from dataclasses import replace
