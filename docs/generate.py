@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Column, Table
 
+from docs.catalogue import catalogue, runs
 from keepstep.schema import tables
 from keepstep_sandbox.constant_contact import ConstantContact
 from keepstep_sandbox.constant_contact.registry import SWITCHES as CC_SWITCHES
@@ -75,7 +76,13 @@ transitions stand beside each table. Migrations run by themselves when a command
 
 def pages() -> dict[Path, str]:
     """Every generated page: its path and its text."""
-    texts = {"control-door.md": _acts(), "switches.md": _switches(), "tables.md": _tables()}
+    texts = {
+        "control-door.md": _acts(),
+        "switches.md": _switches(),
+        "switch-runs.md": runs(),
+        "tables.md": _tables(),
+        "traps.md": catalogue(),
+    }
     return {REFERENCE / name: text for name, text in texts.items()}
 
 

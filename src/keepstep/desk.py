@@ -30,7 +30,8 @@ class Desk:
     """One customer's open route: both connectors, the ports and the database.
 
     `hook_url` is where its webhooks arrive, `hook_secret` signs them; None where nobody can reach us. `ledger_key` is
-    the key of the address hashes in the consent ledger.
+    the key of the address hashes in the consent ledger. `calls_a_day`: this customer's equal part of the calls that its
+    application key has a day, None where nobody counts them.
     """
 
     route: Route
@@ -42,6 +43,7 @@ class Desk:
     hook_url: str | None = None
     hook_secret: Secret | None = None
     ledger_key: Secret | None = None
+    calls_a_day: float | None = None
 
     @property
     def customer_id(self) -> str:
@@ -70,9 +72,9 @@ def asking(platform: str) -> Iterator[None]:
         raise
 
 
-def pause_after(tries: int) -> float:
-    """How long to wait after so many tries: a second, doubling to a minute."""
-    return min(LONGEST_PAUSE, 2.0 ** min(tries, 10))  # no float holds what a day of tries would come to
+def pause_after(tries: int, longest: float = LONGEST_PAUSE) -> float:
+    """How long to wait after so many tries: a second, doubling to a minute, or as long as said."""
+    return min(longest, 2.0 ** min(tries, 12))  # no float holds what a day of tries would come to
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from keepstep.model.change import Call, Outcome
-from keepstep.model.contact import AudienceContact, CrmContact
+from keepstep.model.contact import AudienceContact, CrmContact, Report
+from keepstep.model.custom import CustomField
 from keepstep.model.instant import Instant
 
 
@@ -92,16 +93,37 @@ class Page:
     poison: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    """A piece of the mailings' reports, the cursor of the next piece, the vendor's own time. `poison` counts lines and
+    reports that cannot be read."""
+
+    reports: tuple[Report, ...]
+    cursor: str | None
+    source_time: Instant | None
+    poison: int = 0
+
+
 class Audience(Protocol):
     """A platform of people on lists, for one connection."""
 
     async def account(self) -> str: ...
 
-    async def changes(self, poll: str, since: Instant | None, cursor: str | None) -> Page:
-        """One page of `changed`, `opted_out` or `sweep`. A cursor continues a round."""
+    async def changes(self, poll: str, since: Instant | None, cursor: str | None, size: int | None = None) -> Page:
+        """One page of `changed`, `opted_out`, `deleted` or `sweep`, of at most `size` records. A cursor continues a
+        round with the size that it began with."""
+        ...
+
+    async def reports(self, since: Instant | None, cursor: str | None) -> ReportPage:
+        """Bounces and opt-outs that recent mailings' reports show since a moment, in no order; a line may come again,
+        with the same id. Raises NotGranted where the owner gave no permission to read reports."""
         ...
 
     async def lists(self) -> Sequence[tuple[str, str]]: ...
+
+    async def tags(self) -> Sequence[tuple[str, str]]: ...
+
+    async def fields(self) -> Sequence[CustomField]: ...
 
     async def read(self, record_id: str) -> Mapping[str, Any] | None: ...
 
@@ -137,6 +159,12 @@ class Crm(Protocol):
 
     async def tags(self) -> Sequence[tuple[str, str]]: ...
 
+    async def fields(self) -> Sequence[CustomField]: ...
+
+    async def segment(self, code: str) -> bool:
+        """Does the organization know this origin segment code?"""
+        ...
+
     async def subscribe(self, url: str, secret: str) -> str: ...
 
     async def subscription(self, vendor_id: str) -> Mapping[str, Any] | None: ...
@@ -164,11 +192,15 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """What one platform's folder offers; `open_audience` or `open_crm` is None where it cannot play that role."""
+    """What one platform's folder offers; `open_audience` or `open_crm` is None where it cannot play that role.
+
+    `parse_delivery` names the records that a webhook speaks of, `account_of` the account where the body names one.
+    """
 
     platform: str
     explain: Callable[[Any], list[dict[str, Any]]]
     open_audience: Callable[[Connection], Audience] | None = None
     open_crm: Callable[[Connection], Crm] | None = None
     parse_delivery: Callable[[bytes], list[str]] | None = None
+    account_of: Callable[[bytes], str | None] | None = None
     signatures: Callable[[Mapping[str, str]], list[str]] | None = None

@@ -39,6 +39,7 @@ class Event(StrEnum):
     resumed = "resumed"
     paused = "paused"
     braked = "braked"
+    warned = "warned"
     trouble = "trouble"
     refreshed = "refreshed"
 
@@ -67,6 +68,7 @@ FIELDS: Mapping[StrEnum, frozenset[str]] = {
     Event.resumed: frozenset({"platform"}),
     Event.paused: frozenset({"reason"}),
     Event.braked: frozenset({"kind", "count"}),
+    Event.warned: frozenset({"platform", "reason"}),
     Event.trouble: frozenset({"platform", "poll", "kind", "error", "status", "tries", "retry_after", "file", "line"}),
     Event.refreshed: frozenset({"platform"}),
     Process.started: frozenset({"role", "port", "customers"}),

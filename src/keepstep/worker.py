@@ -58,8 +58,12 @@ async def _turn(service: Service, slot: Slot) -> None:
     desk = await service.desk(slot.customer_id)
     wanted = chores(desk)
     await service.begin(slot.customer_id, [(one.platform, one.name) for one in wanted if one.first])
-    parse = partial(inbound.read_deliveries, parse=service.parse(desk.route.crm))
-    await submit.turn(desk, slot, parse, wanted)
+    crm, audience = desk.route.crm, desk.route.audience
+    readers: dict[str, submit.Step] = {
+        crm: partial(inbound.read_deliveries, parse=service.parse(crm)),
+        audience: partial(inbound.read_hints, parse=service.parse(audience)),
+    }
+    await submit.turn(desk, slot, readers, wanted)
 
 
 def _failed(tx: Connection, slot: Slot, what: str, now: Instant) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
+from keepstep_sandbox.constant_contact import ContactDelivery
 from keepstep_sandbox.http import Response
 from keepstep_sandbox.virtuous import Delivery
 from keepstep_sandbox.world import World
@@ -121,21 +122,27 @@ class Clock:
     async def _settled(self) -> bool:
         """Do everything of this moment, whatever follows from it included. False: a request is held."""
         for _ in range(ROUNDS):
+            # A webhook wakes the service: without the time it would call in what it takes for the moment before.
+            if self._is_due() and not await self._told():
+                return False
             await self._deliver()
             if not await self._told():
                 return False
-            due = self.world.next_due()
-            if due is None or due > self.world.now:
+            if not self._is_due():
                 return True
             self.world.advance(self.world.now)
         raise Stuck(f"{ROUNDS} rounds at one moment")
+
+    def _is_due(self) -> bool:
+        due = self.world.next_due()
+        return due is not None and due <= self.world.now
 
     async def _deliver(self) -> None:
         """Post the webhooks that fall due within this grain, oldest first."""
         for delivery in self.world.due_deliveries():
             self.world.delivered(delivery, await self._posted(delivery))
 
-    async def _posted(self, delivery: Delivery) -> int | None:
+    async def _posted(self, delivery: Delivery | ContactDelivery) -> int | None:
         with suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
             async with self._session.post(
                 delivery.url,

@@ -155,7 +155,8 @@ class Control:
         given = values.get("people")
         rows = people.read(Path(given)) if isinstance(given, str) else given
         rows = people.generated(self.world.seed, int(values.get("count", 500))) if rows is None else rows
-        self.week = Week(self.world, rows, int(values.get("days", 5)), values.get("kills", 1))
+        days, kills, prefix = int(values.get("days", 5)), values.get("kills", 1), str(values.get("tags_prefix", ""))
+        self.week = Week(self.world, rows, days, kills, prefix)
         self.clock.schedule = self.week
         return {"now": self.world.now, "people": len(rows), "credentials": self.credentials, **self.week.described()}
 

@@ -10,6 +10,7 @@ from keepstep_sandbox.http import Request, Response, answer
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 
 HELD = math.inf  # the delay of an answer that waits for the driver's release
+_CHOOSY = ("big_page", "poison")  # these look at the answer of a read before they strike
 WRITE = "WRITE"  # as a fault's method: any request that may change a record
 
 _PAGE = b"<!DOCTYPE html><html><head><title>Please wait</title></head><body>We will be right back.</body></html>"
@@ -27,7 +28,8 @@ class Fault:
     """One scripted fault: `count` matching requests meet it after `skip` others passed.
 
     Empty `vendor`, `method` and `path` match all; `path` is a prefix. `seconds` is the Retry-After of a 429 or 503,
-    and the delay of `slow`.
+    and the delay of `slow`. `big_page` meets answers of more than `rows` rows, `poison` those that hold `text`; what
+    they let pass does not count.
     """
 
     kind: str
@@ -37,6 +39,8 @@ class Fault:
     count: int = 1
     skip: int = 0
     seconds: float = 0.0
+    rows: int = 0
+    text: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -47,6 +51,8 @@ class Fault:
     def matches(self, vendor: str, request: Request) -> bool:
         """Whether the fault speaks of this request; counting is the caller's."""
         if self.vendor not in ("", vendor) or not request.path.startswith(self.path):
+            return False
+        if self.kind in _CHOOSY and is_write(request.method, request.path):
             return False
         return is_write(request.method, request.path) if self.method == WRITE else self.method in ("", request.method)
 
@@ -85,9 +91,31 @@ def _slow(fault: Fault, _vendor: str, handle: Handle) -> Response:
     return replace(handle(), delay=fault.seconds)
 
 
+def _big_page(fault: Fault, _vendor: str, handle: Handle) -> Response:
+    response = handle()
+    return _BROKEN if _rows(response) > fault.rows else response
+
+
+def _poison(fault: Fault, _vendor: str, handle: Handle) -> Response:
+    response = handle()
+    return _BROKEN if fault.text and fault.text.encode() in response.body else response
+
+
+def _rows(response: Response) -> int:
+    """How many rows the longest list of an answer holds."""
+    try:
+        page = response.json()
+    except ValueError:
+        return 0
+    lists = page.values() if isinstance(page, dict) else [page]
+    return max((len(value) for value in lists if isinstance(value, list)), default=0)
+
+
 def _held(_fault: Fault, _vendor: str, handle: Handle) -> Response:
     return replace(handle(), delay=HELD)
 
+
+_BROKEN = answer(500, {"message": "An error has occurred."})
 
 # CC facts 3.1 for the two bodies of a 429, Virtuous facts 4 for Retry-After; the rest is what any network does.
 KINDS: Mapping[str, Kind] = {
@@ -95,7 +123,12 @@ KINDS: Mapping[str, Kind] = {
     "quota_exceeded": _refused(429, {"error_key": "quota_exceeded", "error_message": "Limit Exceeded"}),
     "rate_limited": _rate_limited,
     "500": _refused(500, {"message": "An error has occurred."}),
+    "502": _refused(502),
     "503": _refused(503),
+    "504": _refused(504),
+    "520": _refused(520),  # of the front before Virtuous (Virtuous facts 2, 18.1)
+    "big_page": _big_page,
+    "poison": _poison,
     "reset_before": _before(Response(0, drop=True)),
     "reset_after": _reset_after,
     "html": _before(Response(200, {"Content-Type": "text/html; charset=utf-8"}, _PAGE)),
@@ -105,7 +138,9 @@ KINDS: Mapping[str, Kind] = {
     "hold_after": _held,
 }
 # After these the client cannot know whether its write took effect.
-UNCERTAIN = frozenset({"reset_before", "reset_after", "html", "truncated", "hold_before", "hold_after", "500", "503"})
+UNCERTAIN = frozenset(
+    {"reset_before", "reset_after", "html", "truncated", "hold_before", "hold_after", "500", "502", "503", "504", "520"}
+)
 
 
 @dataclass(slots=True)
@@ -127,11 +162,15 @@ class Faults:
         fault = self._due(vendor, request)
         if fault is None:
             return handle(), ""
-        return KINDS[fault.kind](fault, vendor, handle), fault.kind
+        response = KINDS[fault.kind](fault, vendor, handle)
+        if fault.kind in _CHOOSY and response is not _BROKEN:
+            return response, ""
+        self._used(fault)
+        return response, fault.kind
 
     def exported(self) -> list[dict[str, Any]]:
         """The armed faults as JSON values."""
-        names = ("kind", "vendor", "method", "path", "count", "skip", "seconds")
+        names = ("kind", "vendor", "method", "path", "count", "skip", "seconds", "rows", "text")
         listed: list[dict[str, Any]] = json.loads(json.dumps([{n: getattr(f, n) for n in names} for f in self.armed]))
         return listed
 
@@ -142,8 +181,10 @@ class Faults:
             if fault.skip:
                 fault.skip -= 1
                 continue
-            fault.count -= 1
-            if fault.count <= 0:
-                self.armed.remove(fault)
             return fault
         return None
+
+    def _used(self, fault: Fault) -> None:
+        fault.count -= 1
+        if fault.count <= 0:
+            self.armed.remove(fault)

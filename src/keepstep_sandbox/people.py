@@ -71,7 +71,8 @@ _KINDS = ("mobile", "home", "work", "other")
 
 @dataclass(slots=True)
 class Person:
-    """One contact to load: phones as (kind, number), addresses as the API's keys, lists by name."""
+    """One contact to load: phones as (kind, number), addresses as the API's keys; lists, tags and custom fields by
+    name."""
 
     first_name: str | None
     last_name: str | None
@@ -80,6 +81,8 @@ class Person:
     phones: list[tuple[str, str]] = field(default_factory=list)
     addresses: list[dict[str, str]] = field(default_factory=list)
     lists: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    custom: dict[str, str] = field(default_factory=dict)
 
 
 def first_customer(world: World) -> dict[str, Any]:
@@ -110,7 +113,8 @@ def read(path: Path) -> list[Person]:
 
 
 def of_row(row: Mapping[str, Any]) -> Person:
-    """`phone` and `address` are work, `offices` further ones, `committees` lists; other keys are ignored."""
+    """`phone` and `address` are work, `offices` further ones, `committees` lists, `tags` names, `custom_fields` texts by
+    label; other keys are ignored."""
     offices = [office for office in row.get("offices") or () if isinstance(office, Mapping)]
     phones = [("work", row.get("phone")), *(("other", office.get("phone")) for office in offices)]
     places = [("work", row.get("address") or {}), *(("other", _office(office)) for office in offices)]
@@ -120,6 +124,8 @@ def of_row(row: Mapping[str, Any]) -> Person:
         phones=list(dict.fromkeys((kind, str(number)) for kind, number in phones if number))[:MOST],
         addresses=[_address(kind, place) for kind, place in places if place.get("street")][:MOST],
         lists=[str(name) for name in row.get("committees") or ()],
+        tags=[str(name) for name in row.get("tags") or ()],
+        custom={str(label): str(value) for label, value in dict(row.get("custom_fields") or {}).items() if value},
     )
 
 
@@ -232,13 +238,31 @@ def list_names(people: Iterable[Person]) -> list[str]:
 
 
 def load(world: World, rows: Sequence[Person | Mapping[str, Any]]) -> list[str]:
-    """Put people and the lists they name into the first customer's account. Returns the contact ids in their order."""
+    """Put people and the lists, tags and text fields they name into the first customer's account. Returns the contact
+    ids in their order."""
     people = [row if isinstance(row, Person) else of_row(row) for row in rows]
     known = {one["name"]: one["list_id"] for one in world.constant_contact.lists(ACCOUNT) if not one.get("deleted_at")}
     for name in list_names(people):
         if name not in known:
             known[name] = world.act(CONSTANT_CONTACT, "add_list", ACCOUNT, name)
-    return [add(world, person, known) for person in people]
+    made = [add(world, person, known) for person in people]
+    _label(world, people, made)
+    return made
+
+
+def _label(world: World, people: Sequence[Person], ids: Sequence[str]) -> None:
+    """Give everybody their tags and the values of their custom fields, defining what is not there yet."""
+    tags = {one["name"]: one["tag_id"] for one in world.constant_contact.tags(ACCOUNT)}
+    fields = {one["label"]: one["custom_field_id"] for one in world.constant_contact.custom_fields(ACCOUNT)}
+    for person, contact_id in zip(people, ids, strict=True):
+        for name in person.tags:
+            if name not in tags:
+                tags[name] = world.act(CONSTANT_CONTACT, "add_tag", ACCOUNT, name)
+            world.act(CONSTANT_CONTACT, "person_tagged", ACCOUNT, contact_id, tags[name])
+        for label, value in person.custom.items():
+            if label not in fields:
+                fields[label] = world.act(CONSTANT_CONTACT, "add_custom_field", ACCOUNT, label)
+            world.act(CONSTANT_CONTACT, "set_custom_field", ACCOUNT, contact_id, fields[label], value)
 
 
 def add(world: World, person: Person, list_ids: Mapping[str, str], age: float = 30 * 86_400.0) -> str:

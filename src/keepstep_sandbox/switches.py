@@ -18,7 +18,7 @@ class Switch:
 
 
 class Switches:
-    """The chosen value of every switch of one vendor.
+    """The chosen value of every switch of one vendor, and which of them were ever read.
 
     Raises ValueError for a name or a value that the registry does not hold.
     """
@@ -26,11 +26,21 @@ class Switches:
     def __init__(self, registry: tuple[Switch, ...], chosen: Mapping[str, str] | None = None) -> None:
         self._values = {switch.name: switch.default for switch in registry}
         self._registry = {switch.name: switch for switch in registry}
+        self._asked: set[str] = set()
         for name, value in (chosen or {}).items():
             self.choose(name, value)
 
     def __getitem__(self, name: str) -> str:
+        self._asked.add(name)
         return self._values[name]
+
+    def asked(self) -> frozenset[str]:
+        """The names read since the beginning, or since `forget_asked`: no other switch can have mattered."""
+        return frozenset(self._asked)
+
+    def forget_asked(self) -> None:
+        """Begin to record anew."""
+        self._asked.clear()
 
     def choose(self, name: str, value: str) -> None:
         """Set one switch from now on."""

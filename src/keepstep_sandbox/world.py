@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from keepstep_sandbox.constant_contact import ConstantContact
+from keepstep_sandbox.constant_contact import ConstantContact, ContactDelivery
 from keepstep_sandbox.credentials import Credentials, is_token
 from keepstep_sandbox.faults import HELD, Faults
 from keepstep_sandbox.http import Effect, Request, Response
@@ -24,13 +24,22 @@ START = datetime(
 ACTORS: Mapping[str, Mapping[str, str]] = {
     CONSTANT_CONTACT: {
         **dict.fromkeys(("person_opts_out", "person_opts_in", "person_joins", "person_leaves", "edit"), "person"),
+        **dict.fromkeys(("campaign_opt_out", "complain"), "person"),
         **dict.fromkeys(
             ("add_account", "add_list", "rename_list", "delete_list", "add_person", "delete", "revive"), "staff"
         ),
-        **dict.fromkeys(("add_tag", "add_custom_field", "revoke_grant"), "staff"),
+        **dict.fromkeys(("add_tag", "rename_tag", "delete_tag", "person_tagged", "person_untagged"), "staff"),
+        **dict.fromkeys(("add_custom_field", "rename_custom_field", "delete_custom_field"), "staff"),
+        **dict.fromkeys(("add_choice", "remove_choice", "set_custom_field"), "staff"),
+        **dict.fromkeys(("set_contact_webhook",), "staff"),
+        **dict.fromkeys(("lose_next", "duplicate_next", "delay_next"), "fault"),
+        **dict.fromkeys(("draft_campaign", "send_campaign", "bounce", "add_segment", "revoke_grant"), "staff"),
     },
     VIRTUOUS: {
         **dict.fromkeys(("add_organization", "add_tag", "add_contact", "resolve", "rename_tag"), "staff"),
+        **dict.fromkeys(("add_custom_field", "add_custom_option", "remove_custom_field", "add_segment"), "staff"),
+        **dict.fromkeys(("revoke_key", "set_enabled"), "staff"),
+        **dict.fromkeys(("add_custom_field", "add_segment"), "staff"),
         **dict.fromkeys(("spend", "lose_next", "duplicate_next", "delay_next", "reorder_next"), "fault"),
     },
 }
@@ -107,10 +116,12 @@ class World:
         return {**made, "client_id": client_id, "client_secret": client_secret}
 
     def open_organization(self, organization: str, api_key: str, time_zone: str) -> dict[str, Any]:
-        """A Virtuous organization; its batch runs at each midnight of its time zone."""
+        """A Virtuous organization; its batch runs at each midnight of its time zone, or of UTC."""
         self.virtuous.add_organization(organization, api_key, self.now, time_zone)
         self._credentials.key(api_key, organization)
-        heapq.heappush(self._midnights, (next_midnight(self.now, time_zone), organization, time_zone))
+        # Whose midnight the batch waits for is unconfirmed (Virtuous facts 10.3).
+        zone = time_zone if self.virtuous.switches["import-midnight"] == "organization" else "UTC"
+        heapq.heappush(self._midnights, (next_midnight(self.now, zone), organization, zone))
         return {"organization": organization, "api_key": api_key, "time_zone": time_zone}
 
     def act(self, side: str, name: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -163,13 +174,16 @@ class World:
         self.note("batch", VIRTUOUS, "run_batch", organization, effects=effects, summary=summary)
         return summary
 
-    def due_deliveries(self) -> list[Delivery]:
+    def due_deliveries(self) -> list[Delivery | ContactDelivery]:
         """Webhooks to be posted now; report each with `delivered`."""
-        return self.virtuous.due_deliveries(self.now)
+        return [*self.virtuous.due_deliveries(self.now), *self.constant_contact.due_deliveries(self.now)]
 
-    def delivered(self, delivery: Delivery, status: int | None) -> None:
+    def delivered(self, delivery: Delivery | ContactDelivery, status: int | None) -> None:
         """What became of a delivery; None for no answer."""
-        self.virtuous.delivered(delivery, status, self.now)
+        if isinstance(delivery, ContactDelivery):
+            self.constant_contact.delivered(delivery, status, self.now)
+        else:
+            self.virtuous.delivered(delivery, status, self.now)
 
     def _settle(self, now: float) -> None:
         self.now = max(self.now, now)

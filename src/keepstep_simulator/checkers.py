@@ -56,7 +56,8 @@ def consent_never_widens(facts: Sequence[Fact]) -> Found:
         elif fact.kind == "EFF" and (turned := _turned(fact)):
             place = (fact.customer, fact.key)
             if turned == "out":
-                out_since[place] = fact.n
+                # What we close ourselves was asked for earlier, on the other side: any return may have come since.
+                out_since[place] = fact.n if fact.data["actor"] not in OURS else -1
                 premise += 1
             elif fact.data["actor"] in OURS and place in out_since and not _may_return(fact, back, out_since[place]):
                 read = reads.get((fact.customer, paths.get(fact.data["call"], "")), fact.n)
@@ -84,14 +85,18 @@ def _may_return(fact: Fact, back: dict[tuple[str, str], int], out_since: int) ->
 
 
 def converged(facts: Sequence[Fact]) -> Found:
-    """I10: after quiescence every mapped field of every linked pair is in its allowed set: the judge's opinion."""
+    """I10: after quiescence every mapped field of every linked pair is in its allowed set: the judge's opinion.
+
+    Whoever is pending because the vendor's import holds the row must wait: no staff may ever run it.
+    """
     found, premise = [], 0
     for fact in facts:
         if fact.kind != "JUDGED":
             continue
         premise += fact.data["report"]["in_step"]
         for line in fact.data["report"]["details"]:
-            if line["reason"] in WAITING:
+            held = line["key"] == "pending" and line["record"] in fact.data["waiting"]
+            if line["reason"] in WAITING or held:
                 continue
             if line["key"] in ("wrong_fields", "lost", "opt_outs_applied", "pending", "captured"):
                 why = f"{fact.customer} {line['record']}: {line['key']}: {line['reason']}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from keepstep import connectors, worker
-from keepstep.model.customer import Cadence, Route
+from keepstep.model.customer import Cadence, Policy, Route
 from keepstep.model.errors import Refused
 from keepstep.ports import HttpAnswer, Wake
 from keepstep.settings import PLATFORMS, Customer, Settings
@@ -17,6 +17,7 @@ from keepstep.web.door import Door, Sender
 from keepstep.wiring.service import Service
 from keepstep_simulator.disk import trouble
 from keepstep_simulator.story import digested
+from keepstep_simulator.town import TAGS_PREFIX
 
 if TYPE_CHECKING:
     from keepstep_simulator.run import Simulation
@@ -212,5 +213,7 @@ class Process:
 
 
 def _settings(names: tuple[str, ...], cadence: Cadence) -> Settings:
-    known = {name: Customer(id=name, name=name, route=Route(customer_id=name, cadence=cadence)) for name in names}
+    policy = Policy(contact_tags_prefix=TAGS_PREFIX)
+    routes = {name: Route(customer_id=name, policy=policy, cadence=cadence) for name in names}
+    known = {name: Customer(id=name, name=name, route=route) for name, route in routes.items()}
     return Settings(service=ServiceSettings(public_url=PUBLIC), platforms=PLATFORMS, customers=known)

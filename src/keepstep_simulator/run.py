@@ -11,7 +11,9 @@ from sqlalchemy.exc import OperationalError
 from keepstep.model.customer import Cadence
 from keepstep.wiring.service import Service
 from keepstep_sandbox.judge import judge
+from keepstep_sandbox.people import ZONE as WEEK_ZONE
 from keepstep_sandbox.world import START, next_midnight
+from keepstep_simulator import disputes
 from keepstep_simulator.chaos import Chaos
 from keepstep_simulator.checkers import CHECKERS
 from keepstep_simulator.disk import Disk
@@ -29,7 +31,10 @@ OPERATOR_HOURS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a seed is made of; what is None is drawn. `people` and `deeds` (least, most) are for each customer."""
+    """What a seed is made of; what is None is drawn, switches from those rows in which every two values meet.
+
+    `people` and `deeds` (least, most) are for each customer. `week`: the stand-ins' own week instead of drawn deeds.
+    """
 
     customers: int | None = None
     cadence: Cadence | None = None
@@ -39,11 +44,13 @@ class Plan:
     agitation: float | None = None
     chaos: Chaos | None = None
     switches: Mapping[str, Mapping[str, str]] | None = None
+    week: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one seed came to. `premises`: how often each checker had something to check."""
+    """What one seed came to. `premises`: how often each checker had something to check. `asked`: (vendor, switch) of
+    every disputed fact that mattered."""
 
     seed: int
     digest: str
@@ -54,6 +61,7 @@ class Outcome:
     crashes: int
     faults: int
     points: int
+    asked: frozenset[tuple[str, str]]
     story: Story
 
 
@@ -65,8 +73,8 @@ class Simulation:
         self.seed, self.plan = seed, plan
         self.loop = SeededLoop(stream(seed, "schedule"), START)  # type: ignore[abstract]
         self.story, self.disk = Story(), Disk()
-        self.zone = dice.choice(ZONES)
-        self.switches = plan.switches or {}
+        self.zone = WEEK_ZONE if plan.week else dice.choice(ZONES)
+        self.switches = disputes.of_seed(seed) if plan.switches is None else plan.switches
         self.agitation = dice.choice((0.0, 0.3, 0.7)) if plan.agitation is None else plan.agitation
         self.midnights = _midnights(self.zone, plan.nights)
         self.quiet = self.midnights[-2] - HOUR
@@ -101,7 +109,8 @@ class Simulation:
         await asyncio.sleep(max(self.quiet - self.loop.time(), 0.0))
         self.chaos.heal()
         for town in self.towns:
-            town.world.note("week", "", "quiet")
+            if not self.plan.week:  # a week says so itself
+                town.world.note("week", "", "quiet")
         await asyncio.sleep(self.end - self.loop.time())
         for town in self.towns:
             await self._judge(town)
@@ -127,7 +136,7 @@ class Simulation:
         claims = await service.claims(town.customer)
         status = (await service.status(town.customer))["customers"][0]
         report = judge(town.world, claims, status["dead_letters"])
-        self.tell("JUDGED", "", town.customer, report=report)
+        self.tell("JUDGED", "", town.customer, report=report, waiting=town.waiting())
 
     # life and death
 
@@ -198,6 +207,7 @@ def _outcome(sim: Simulation) -> Outcome:
         kinds.count("CRASH"),
         kinds.count("FAULT"),
         sim.chaos.points,
+        frozenset(pair for town in sim.towns for pair in town.asked()),
         sim.story,
     )
 

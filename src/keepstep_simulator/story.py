@@ -39,7 +39,7 @@ class Fact:
     | ACT | record | actor, side, what, data |
     | FAULT | where | what |
     | TASK | name | error |
-    | JUDGED | | report: the judge's |
+    | JUDGED | | report: the judge's; waiting: whose row the vendor's import still holds |
     """
 
     n: int

@@ -1,7 +1,7 @@
 """One customer's two vendors, the people in them, and what people and staff do there."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from keepstep_sandbox import people as crowd
 from keepstep_sandbox.http import Effect
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 from keepstep_sandbox.people import ACCOUNT, ORGANIZATION
+from keepstep_sandbox.week import Week, ground, labels, mail
 from keepstep_sandbox.week import happenings as to
 from keepstep_sandbox.week.scene import Scene
 from keepstep_sandbox.world import START, World
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from keepstep_simulator.run import Simulation
 
 HOUR, DAY = 3600.0, 86_400.0
+TAGS_PREFIX = "CC tag: "
 AGAIN = HOUR / 2
 GRAIN = 0.5
 
@@ -39,17 +41,38 @@ HAPPENINGS: tuple[tuple[str, to.Happening], ...] = (
     ("is_opted_out", to.is_opted_out),
     ("is_tagged", to.is_tagged),
     ("is_untagged", to.is_untagged),
+    ("bounces_hard", mail.bounces_hard),
+    ("bounces_softly", mail.bounces_softly),
+    ("answers", mail.answers),
+    ("opts_out_of_campaign", mail.opts_out_of_campaign),
+    ("complains", mail.complains),
+    ("fills_in_text", labels.fills_in("Favorite Program")),
+    ("fills_in_choice", labels.fills_in("Shirt Size")),
+    ("is_filled_in", labels.is_filled_in),
+    ("gets_tag", labels.gets_tag),
+    ("is_marked", labels.is_marked),
+    ("joins_odd", labels.joins_odd),
 )
 # What becomes of the new address of somebody who is out on the old one, or of edits and joins of somebody deleted (they
 # revive), is not for the judge to say: these do not happen to one person.
-_OUT = {"opts_out", "is_deleted", "is_opted_out"}
-_OWN = {"edits_name", "edits_phone", "edits_address", "changes_email", "joins", "leaves", "opts_out", "is_opted_out"}
+_BOUNCES = {"bounces_hard", "bounces_softly"}
+_OUT = {"opts_out", "is_deleted", "is_opted_out", "opts_out_of_campaign", "complains", *_BOUNCES}
+_OWN = {name for name, _do in HAPPENINGS if not name.startswith("is_")} | {"is_opted_out", "is_marked"}
 
 
 def _clash(name: str, others: set[str]) -> bool:
     together = others | {name}
     moved_while_out = "changes_email" in together and bool(together & _OUT)
     return moved_while_out or ("is_deleted" in together and bool(together & _OWN))
+
+
+def _laid(world: World, people: list[crowd.Person]) -> Scene:
+    """People, custom fields and tags, and one mailing to everybody, as a week has them."""
+    world.note("week", "", "route", tags_prefix=TAGS_PREFIX)
+    scene = Scene(world, people, TAGS_PREFIX)
+    ground.lay(scene)
+    mail.mails_everybody(scene)
+    return scene
 
 
 @dataclass(slots=True)
@@ -75,7 +98,9 @@ class Town:
         self.world.open_organization(ORGANIZATION, self.key, sim.zone)
         sim.network.introduce(self.key, self)
         sim.network.introduce(self.account["refresh_token"], self)
-        self.scene = Scene(self.world, crowd.generated(sim.seed * 10 + number, people))
+        crowd_of = crowd.generated(sim.seed * 10 + number, people)
+        self.week = Week(self.world, crowd_of, sim.plan.nights, 0, TAGS_PREFIX) if sim.plan.week else None
+        self.scene = self.week.scene if self.week else _laid(self.world, crowd_of)
         drawn = sorted(self._drawn(dice, deeds), key=lambda deed: deed.at)
         self._deeds = [deed for deed in drawn if not deed.agitated]
         self._lurking = [deed for deed in drawn if deed.agitated]
@@ -84,7 +109,7 @@ class Town:
         self.drain()
 
     def _drawn(self, dice: Any, count: int) -> Iterable[Deed]:
-        free = list(iter(self.scene.pick, None))
+        free = [] if self.week else list(iter(self.scene.pick, None))
         begin, end = self.sim.chaos_span
         busy: dict[int, set[str]] = {}
         for _ in range(count if free else 0):
@@ -112,10 +137,9 @@ class Town:
 
     def plan(self) -> None:
         """Set the alarm for the next thing that happens by itself."""
-        due = self.world.next_due()
-        deeds = [deed.at for deed in self._deeds[:1]]
+        due, event = self.world.next_due(), self._next_event()
         dues = [] if due is None else [math.ceil(due / GRAIN) * GRAIN]
-        at = min(dues + deeds, default=None)
+        at = min([*dues, *([] if event is None else [event])], default=None)
         if self._timer is not None:
             if at is not None and self._timer.when() == at and not self._timer.cancelled():
                 return
@@ -132,12 +156,18 @@ class Town:
     def catch_up(self) -> None:
         """The world is where the loop is: batches and jobs that fell due have run, people have done what they do."""
         now = self.sim.loop.time()
-        while self._deeds and self._deeds[0].at <= now:
-            deed = self._deeds.pop(0)
-            self.world.advance(max(deed.at, self.world.now))
-            self._do(deed)
+        while (at := self._next_event()) is not None and at <= now:
+            self.world.advance(max(at, self.world.now))
+            if self._deeds:
+                self._do(self._deeds.pop(0))
+            if self.week:
+                self.week.run_due()
         self.world.advance(now)
         self.drain()
+
+    def _next_event(self) -> float | None:
+        """When people or staff do something next; a town has a week's events or deeds of its own."""
+        return self.week.next_due() if self.week else self._deeds[0].at if self._deeds else None
 
     def agitate(self) -> None:
         """Maybe somebody does something right here, between two calls of the product that belong together."""
@@ -154,6 +184,15 @@ class Town:
             self._deeds.append(Deed(deed.at + AGAIN, deed.name, deed.who, agitated=False))
             self._deeds.sort(key=lambda one: one.at)
         self.drain()
+
+    def waiting(self) -> list[str]:
+        """Whose row still waits for the vendor's batch, or for staff."""
+        return sorted(str(row["row"].get("referenceId")) for row in self.world.virtuous.waiting(ORGANIZATION))
+
+    def asked(self) -> Iterator[tuple[str, str]]:
+        """Every switch of the vendors that was asked for."""
+        for vendor, stand_in in ((CONSTANT_CONTACT, self.world.constant_contact), (VIRTUOUS, self.world.virtuous)):
+            yield from ((vendor, name) for name in stand_in.switches.asked())
 
     # webhooks
 

@@ -37,6 +37,19 @@ def test_a_list_or_page_is_snapshots_even_with_one_record(data: bytes) -> None:
     assert (len(value["snapshots"]), code) == (1, 0)
 
 
+def test_a_page_whose_one_record_has_no_id_is_snapshots_too() -> None:
+    """A page is told by its list, which by itself gives the same, and not by ids."""
+    found, code = explained("p", record, b'{"records": [{"name": "x"}], "total": 1}')
+    assert (found, code) == ({"snapshots": [{"platform": "p", "record_id": None, "warnings": []}]}, 0)
+
+
+def test_an_object_that_nobody_knows_is_no_page_of_its_lists() -> None:
+    def nobody(value: Any) -> list[dict[str, Any]]:
+        return [{"record_type": "unknown", "warnings": ["?"]}]
+
+    assert explained("p", nobody, b'{"a": [{}]}')[0]["record_type"] == "unknown"
+
+
 def test_an_empty_or_longer_page_is_snapshots() -> None:
     assert explained("p", record, b"[]") == ({"snapshots": []}, 0)
     assert len(explained("p", record, b'[{"id":1},{"id":2}]')[0]["snapshots"]) == 2

@@ -16,6 +16,27 @@ from keepstep.database import Inline
 from keepstep.model.errors import Blocked
 from keepstep.state.vault import Secret
 
+SIDE = {"first_name": "Ann", "consent": "opted_in", "deleted": False, "lists": ["News"], "custom:Shirt": "L"}
+THEN = {
+    "at": "2026-01-01T00:00:00Z",
+    "record": "known",
+    "decided": None,
+    "people": [
+        {
+            "record": "known",
+            "standing": "pending",
+            "reason": "step_waiting",
+            "audience": {"now": SIDE, "seen": None},
+            "crm": {"now": {**SIDE, "lists": []}, "seen": {**SIDE, "first_name": "Anna"}},
+        }
+    ],
+    "steps": [
+        {"kind": "set_person", "side": "crm", "target": "set_person:known", "member": "known", "hold": "blocked"}
+    ],
+    "notes": [{"kind": "conflict", "record_id": "known", "data": {}}],
+    "acts": [{"kind": "choice", "direction": "out", "source": "Contact", "at": None, "before": "2025-12-01T00:00:00Z"}],
+}
+
 
 class Hands:
     """A service that remembers what it was asked."""
@@ -24,6 +45,7 @@ class Hands:
         self.db = Inline()
         self.asked: list[Any] = []
         self.checks: list[dict[str, Any]] = []
+        self.lines: list[dict[str, Any]] = []
         self.trouble: Exception | None = None
 
     async def add_customer(self, customer_id: str, platform: str, secrets: Mapping[str, Secret]) -> dict[str, Any]:
@@ -57,8 +79,15 @@ class Hands:
     async def timeline(self, customer_id: str, record: str) -> list[dict[str, Any]]:
         return [{"at": "2026-01-01T00:00:00Z", "kind": "linked"}] if record == "known" else []
 
-    async def check(self) -> list[dict[str, Any]]:
+    async def at_moment(self, customer_id: str, record: str, at: float) -> dict[str, Any] | None:
+        self.asked.append((customer_id, record, at))
+        return THEN if record == "known" else None
+
+    async def check(self, customer_id: str | None = None) -> list[dict[str, Any]]:
         return self.checks
+
+    async def ready_for_production(self, customer_id: str) -> list[dict[str, Any]]:
+        return self.lines
 
 
 @pytest.fixture
@@ -120,6 +149,25 @@ def test_status_people_and_timeline(service: Hands, capsys: pytest.CaptureFixtur
     assert "nothing is known" in capsys.readouterr().out
 
 
+def test_the_timeline_of_a_moment(service: Hands, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("timeline", "--customer", "acme", "known", "--at", "2026-01-01T00:00:00Z")
+    assert told(capsys, *asked)["people"][0]["standing"] == "pending"
+    assert service.asked == [("acme", "known", 1_767_225_600.999_999)], "the whole second"
+    assert cli.main([*asked]) == 0
+    shown = capsys.readouterr().out
+    for words in ("pending: step waiting", "Anna", "set person to the CRM, held: blocked", "opted out (choice", "none"):
+        assert words in shown, words
+    assert told(capsys, "timeline", "--customer", "acme", "unknown", "--at", "2026-01-01T00:00:00.5Z", code=1) is None
+    assert cli.main(["timeline", "--customer", "acme", "unknown", "--at", "2026-01-01"]) == 1
+    assert "nothing was known" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("time", ["yesterday", "", "2026-13-01", "25:00"])
+def test_a_moment_that_is_none_is_wrong_usage(service: Hands, capsys: pytest.CaptureFixture[str], time: str) -> None:
+    assert "--at" in told(capsys, "timeline", "--customer", "acme", "known", "--at", time, code=2)["error"]["what"]
+    assert service.asked == []
+
+
 @pytest.fixture(autouse=True)
 def quiet_log(monkeypatch: pytest.MonkeyPatch) -> None:
     from keepstep import telemetry
@@ -147,3 +195,35 @@ def test_doctor_ends_with_the_worst_finding(
     service.checks = [{"check": "account", "state": state} for state in states]
     found = told(capsys, "doctor", code=code)["checks"]
     assert [each["state"] for each in found] == ["ok", "ok", "ok", *states]
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        (["pass", "not applicable"], 0),
+        (["pass", "fail by person"], 3),
+        (["fail", "fail by person"], 1),
+    ],
+)
+def test_the_doctor_of_a_customer_adds_the_checklist(
+    service: Hands,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+    lines: list[str],
+    code: int,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", "--json"]) == 0
+    capsys.readouterr()
+    service.checks = [{"check": "account", "state": "ok"}]
+    service.lines = [
+        {"line": one, "state": one.removesuffix(" by person"), "person": one.endswith("person")} for one in lines
+    ]
+    service.lines = [{**one, "evidence": "evidence of it", "next": "do this"} for one in service.lines]
+    found = told(capsys, "doctor", "--customer", "acme", code=code)
+    assert [each["line"] for each in found["readiness"]] == lines
+    assert cli.main(["doctor", "--customer", "acme"]) == code
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in [*lines, "evidence of it"])
+    assert "readiness" not in told(capsys, "doctor")

@@ -230,7 +230,7 @@ def test_the_settings_of_the_tutorial_are_right(tmp_path: Path) -> None:
     assert code is not None
     (tmp_path / "keepstep.toml").write_text(code[1])
     settings = load(tmp_path / "keepstep.toml", {})
-    assert settings.customers["acme"].route.cadence == changed(Cadence(), changed=15.0, opted_out=15.0)
+    assert settings.customers["acme"].route.cadence == changed(Cadence(), changed=60.0, opted_out=60.0)
 
 
 def test_every_act_in_an_example_can_be_done() -> None:

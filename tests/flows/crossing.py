@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from keepstep import connectors, queue, worker
 from keepstep.cli.run import _door
 from keepstep.database import Inline
-from keepstep.model.customer import Route
+from keepstep.model.customer import Cadence, Policy, Route
 from keepstep.model.errors import Unanswered
 from keepstep.ports import HttpAnswer, Wake
 from keepstep.settings import PLATFORMS, Customer, Settings
@@ -94,7 +94,11 @@ class Crossing:
         v: Mapping[str, str] | None = None,
         db: Any = None,
         customers: tuple[str, ...] = (CUSTOMER,),
+        policy: Mapping[str, Any] | None = None,
+        cadence: Mapping[str, float] | None = None,
     ) -> None:
+        self.policy = Policy(**(policy or {}))
+        self.cadence = Cadence(**(cadence or {}))
         self.clock = StillClock()
         self.chance = Counted()
         self.cc = ConstantContact(cc)
@@ -121,7 +125,12 @@ class Crossing:
             settings=Settings(
                 service=ServiceSettings(public_url="http://127.0.0.1:9"),
                 platforms=PLATFORMS,
-                customers={one: Customer(id=one, name=one, route=Route(customer_id=one)) for one in self.customers},
+                customers={
+                    one: Customer(
+                        id=one, name=one, route=Route(customer_id=one, policy=self.policy, cadence=self.cadence)
+                    )
+                    for one in self.customers
+                },
             ),
             db=self.db,
             clock=self.clock,
@@ -222,6 +231,8 @@ class Crossing:
                     raise RuntimeError("the product is busy without end")
                 continue
             due = [await self.service.db.run(queue.next_claim), self.v.next_due(), self._midnight]
+            hook = self.cc.next_due()
+            due.append(hook if hook is not None and hook > self.clock.at else None)
             ahead = min(moment for moment in due if moment is not None)
             if ahead > at:
                 break
@@ -242,6 +253,10 @@ class Crossing:
         for delivery in self.v.due_deliveries(self.clock.at):
             status = await self.post(urlsplit(delivery.url).path, delivery.headers, delivery.body)
             self._noted(delivery, status)
+        for contact in self.cc.due_deliveries(self.clock.at):
+            status = await self.post(urlsplit(contact.url).path, contact.headers, contact.body)
+            self.answered.append(status)
+            self.cc.delivered(contact, status, self.clock.at)
 
     def _noted(self, delivery: Delivery, status: int) -> None:
         self.answered.append(status)
@@ -268,12 +283,12 @@ class Crossing:
             await self.clock.spawned.pop(0)
         return int(sent[0]["status"]) if sent else 0
 
-    def hook(self) -> tuple[str, bytes]:
+    def hook(self, platform: str = "virtuous") -> tuple[str, bytes]:
         """Path of the customer's door, and the secret that signs its deliveries."""
         read = self.service.vault.get
-        token = self.ask(self.service.db.run(read, CUSTOMER, "virtuous", "door_token"))
-        secret = self.ask(self.service.db.run(read, CUSTOMER, "virtuous", "webhook_secret"))
-        return f"/hooks/virtuous/{token.reveal()}", secret.reveal().encode()
+        token = self.ask(self.service.db.run(read, CUSTOMER, platform, "door_token"))
+        secret = self.ask(self.service.db.run(read, CUSTOMER, platform, "webhook_secret"))
+        return f"/hooks/{platform}/{token.reveal()}", secret.reveal().encode()
 
     # --- what people and staff do ---
 

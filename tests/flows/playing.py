@@ -32,11 +32,18 @@ class Played:
 
 
 def played(
-    folder: Path, *, seed: int = 1, days: int = 3, count: int = 40, kills: Any = 0, database: str | None = None
+    folder: Path,
+    *,
+    seed: int = 1,
+    days: int = 3,
+    count: int = 40,
+    kills: Any = 0,
+    database: str | None = None,
+    switches: dict[str, dict[str, str]] | None = None,
 ) -> Played:
     """Play one demo in this folder."""
     folder.mkdir(exist_ok=True)
-    one = Demo(folder, None, seed, days, kills, count, database)
+    one = Demo(folder, None, seed, days, kills, count, database, switches or {})
     try:
         one.begin()
         asked = [step["ask"] for step in one.steps() if step["ask"]]

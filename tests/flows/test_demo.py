@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from keepstep.cli.demo import passed
+from keepstep.cli import main
+from keepstep.cli.demo import chosen, passed
+from keepstep.model.errors import Refused
 from tests.flows.playing import Played, parts, played, size
 
 
@@ -16,6 +18,8 @@ def whole(one: Played) -> None:
     assert report["captured"] == report["people"]
     assert size(report["pending"]) == 0 and size(report["dead_letters"]) == 0
     assert report["opt_outs"] > 0
+    assert report["bounces"] == report["bounces_applied"] > 0
+    assert report["notes"] == report["notes_due"] > report["bounces"]
     assert report["documents"]["violations"] == []
     assert all(count > 0 for count in report["events"].values())
 
@@ -43,3 +47,41 @@ def test_a_kill_between_intent_and_settle_changes_nothing_in_the_end(tmp_path: P
     assert [one["when"] for one in killed.kills] == ["write took effect", "no effect"]
     assert killed.differs(calm) == []
     assert killed.digests == calm.digests
+
+
+def test_a_week_whose_imports_staff_run_late_and_some_never_loses_nobody(tmp_path: Path) -> None:
+    switches = {"virtuous": {"import-run": "manual"}, "constant_contact": {"resubscribe_moves_opt_in_date": "no"}}
+    one = played(tmp_path, seed=2, kills=1, switches=switches)
+    assert passed(one.report), one.report["details"]
+    assert one.report["events"]["imports_by_staff"] == one.report["events"]["imports_late"] == 1
+    assert size(one.report["pending"]) > 0 and size(one.report["lost"]) == 0
+
+
+def test_webhooks_about_contacts_bring_their_customer_no_harm(tmp_path: Path) -> None:
+    one = played(tmp_path, seed=3, switches={"constant_contact": {"contact_webhooks": "object"}})
+    whole(one)
+
+
+def test_switches_come_from_a_file_and_from_options_that_go_over_it(tmp_path: Path) -> None:
+    path = tmp_path / "switches.toml"
+    path.write_text(
+        '[virtuous]\nimport-run = "ready"\nhourly-limit = 5000\n[constant_contact]\ncomplaint = "count_only"\n'
+    )
+    assert chosen(path, ["virtuous.import-run=manual"]) == {
+        "virtuous": {"import-run": "manual", "hourly-limit": "5000"},
+        "constant_contact": {"complaint": "count_only"},
+    }
+
+
+@pytest.mark.parametrize("given", ["import-run=manual", "virtuous.import-run", "virtuous.=manual"])
+def test_a_switch_without_its_vendor_or_value_is_wrong_usage(given: str) -> None:
+    with pytest.raises(Refused, match="write vendor"):
+        chosen(None, [given])
+    assert main(["demo", "--switch", given]) == 2
+
+
+def test_a_file_that_is_no_table_of_switches_is_wrong_usage(tmp_path: Path) -> None:
+    for text in ("import-run = 1", "[virtuous"):
+        (tmp_path / "switches.toml").write_text(text)
+        with pytest.raises(Refused, match="no table of switches"):
+            chosen(tmp_path / "switches.toml", [])

@@ -154,7 +154,7 @@ def test_no_country_is_invented() -> None:
 
 @pytest.mark.parametrize("shift", ["insert", "delete"])
 def test_rows_that_shift_while_we_page_are_read_by_the_next_sweep(shift: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "LIMIT", "3")
+    monkeypatch.setattr(source, "MOST", 3)
     with Crossing(cc={"page_shift": shift}) as c:
         people = [c.person(f"p{n}@example.org", f"First{n}", f"Last{n}") for n in range(8)]
         c.connect()

@@ -38,7 +38,7 @@ class Crash(BaseException):
 
 
 def test_an_import_resumes_where_it_was_after_a_crash_between_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "LIMIT", "2")
+    monkeypatch.setattr(source, "MOST", 2)
     with Crossing() as c:
         people = [c.person(f"p{n}@example.org", f"F{n}", f"L{n}") for n in range(7)]
         pages = {"left": 2}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from keepstep import inbound, queue, worker
+from keepstep import queue, rounds, worker
 from keepstep.connectors.virtuous.destination import Destination
 from keepstep.desk import CALL_TIMEOUT
 from keepstep.model.change import Lane, Unknown
@@ -282,7 +282,7 @@ def test_a_secret_that_another_process_stored_is_used() -> None:
 def test_a_crm_without_a_clock_gets_a_mark_that_ours_cannot_overtake() -> None:
     with Crossing() as c:
         c.connect()
-        desk = c.ask(c.service.desk(CUSTOMER))
-        mark = marks.Mark("virtuous", "crm_changed", mark=c.now() - DAY)
-        moved = inbound._moved(desk, mark, Page(records=(), cursor=None, source_time=None), c.now())
-        assert moved.mark is not None and moved.mark <= c.now() - DAY
+        page = Page(records=(), cursor=None, source_time=None)
+        for since in (None, c.now() - DAY):
+            moved = rounds.moved(marks.Mark("virtuous", "crm_changed", mark=since), page, c.now(), lambda _pages: DAY)
+            assert moved.mark is not None and moved.mark <= c.now() - DAY

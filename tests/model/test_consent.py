@@ -67,14 +67,14 @@ def test_the_only_way_back_is_the_persons_own_act_after_the_end_of_the_interval(
 ) -> None:
     ann = observed(Person(record_id="a"), replace(ANN, read_at=200.0, **OUT))
     ann = observed(ann, replace(ANN, read_at=300.0, **{"opt_in_source": "Contact", **changed}))  # type: ignore[arg-type]
-    assert (standing_out(ann.acts) is None) is back
+    assert (standing_out(ann.acts, ANN.email) is None) is back
 
 
 def test_a_way_back_is_later_than_every_opt_out_that_stands() -> None:
     """The last act was read at 150 and an earlier one at 200: 180 proves nothing."""
     ann = replace(Person(record_id="a"), acts=(out(200.0, side=Side.audience), out(150.0)))
-    assert standing_out(observed(ann, replace(ANN, read_at=300.0, opt_in_at=180.0)).acts)
-    assert standing_out(observed(ann, replace(ANN, read_at=300.0, opt_in_at=201.0)).acts) is None
+    assert standing_out(observed(ann, replace(ANN, read_at=300.0, opt_in_at=180.0)).acts, None)
+    assert standing_out(observed(ann, replace(ANN, read_at=300.0, opt_in_at=201.0)).acts, None) is None
 
 
 @pytest.mark.parametrize("consent", [Consent.not_mailable, Consent.unknown])
@@ -296,3 +296,53 @@ def test_where_imports_are_known_to_opt_in_a_fresh_false_crosses() -> None:
     ann = replace(person(known), opted_in=None, imported=True)
     crm = household(individual("a", opted_in=False))
     assert kinds(decided(known.with_person(ann), crm, ANN, setting=learned)) == ["opt_out"]
+
+
+def test_an_own_opt_out_just_before_ours_is_an_act_of_its_own() -> None:
+    """Ours found nothing left to do, so we took the contact for opted out by us."""
+    world = opted_out_there()
+    assert person(world.party).consent is Consent.opted_out
+    world.opt_out("a", "spam")
+    world.sync()
+    assert [(act.side, act.reason) for act in person(world.party).acts] == [("crm", None), ("audience", "spam")]
+    assert len(world.notes) == 1
+
+
+def test_a_return_is_later_than_an_opt_out_that_began_again_unseen() -> None:
+    ann = observed(Person(record_id="a"), replace(ANN, read_at=200.0, **OUT))  # type: ignore[arg-type]
+    again = {**OUT, "opt_out_at": 280.0}
+    ann = observed(ann, replace(ANN, read_at=300.0, **again), replace(ANN, read_at=350.0, **again))  # type: ignore[arg-type]
+    assert [act.before for act in ann.acts] == [200.0, 300.0]
+    assert standing_out(observed(ann, replace(ANN, read_at=400.0, opt_in_at=250.0)).acts, None)
+    assert not standing_out(observed(ann, replace(ANN, read_at=400.0, opt_in_at=301.0)).acts, None)
+
+
+def test_a_return_after_the_crms_opt_out_was_read_keeps_the_audience_side_as_it_is() -> None:
+    crm = household(individual("a", opted_in=False), read_at=200.0)
+    decision = decided(paired(HERS, ANN), crm, replace(ANN, read_at=300.0, opt_in_at=250.0))
+    assert decision.steps == ()
+    assert person(decision.party).reason == "crm_opt_out_stands"
+
+
+def test_an_opt_out_in_the_crm_reaches_a_contact_that_was_deleted_and_revived_since() -> None:
+    world = opted_out_there()
+    world.audience["a"] = subscriber("a", deleted=True, deleted_at=world.now, read_at=world.now)
+    world.sync()
+    world.audience["a"] = subscriber("a")
+    world.sync()
+    assert world.audience["a"].consent is Consent.opted_out
+
+
+def test_a_method_that_was_swapped_for_a_new_one_is_no_news_of_consent() -> None:
+    for opted_in in (True, False):
+        crm = household(individual("a", opted_in=opted_in))
+        known = paired(crm, ANN)
+        moved = replace(ANN, email="lee@example.org", read_at=200.0)
+        step = next(one for one in decided(known, crm, moved).steps if one.kind == "set_email")
+        swap = replace(step, kind="swap_email", payload={**step.payload, "opted_in": opted_in})
+        fresh = household(individual("a", methods=(mail("mx", "lee@example.org", opted_in),)), read_at=300.0)
+        for answer in ({"method": "mx", "value": "lee@example.org"}, {}):
+            after = decided(settle(known, swap, answer), fresh, moved)
+            assert after.steps == ()
+            assert after.acts == ()
+            assert person(after.party).email_method == "mx"

@@ -101,6 +101,7 @@ def test_somebody_unknown_and_mailable_goes_by_import_with_everything_the_snapsh
         },
         "lists": ["L1"],
         "tags": ["CC: News"],
+        "custom": {},
     }
 
 

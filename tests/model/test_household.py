@@ -39,6 +39,23 @@ CONSENT: dict[str, Act] = {
     "staff: bob out": lambda world: world.permit("b", opted_in=False),
     "staff tag": lambda world: world.tag(),
 }
+BOUNCES: dict[str, Act] = {
+    "ann bounces": lambda world: world.bounce("a"),
+    "ann changes her address": lambda world: world.change_address("a"),
+    "ann comes back": lambda world: world.come_back("a"),
+    "ann complains": lambda world: world.opt_out_of_a_mailing("a", "Reported as SPAM"),
+    "staff: ann out": lambda world: world.permit("a", opted_in=False),
+    "staff: ann in": lambda world: world.permit("a", opted_in=True),
+    "staff tag": lambda world: world.tag(),
+}
+MISLEADING: dict[str, Act] = {
+    "ann is deleted": lambda world: world.delete("a"),
+    "the account revives ann": lambda world: world.revive("a"),
+    "ann is held": lambda world: world.hold("a"),
+    "ann is released": lambda world: world.release("a"),
+    "ann opts out of a mailing": lambda world: world.opt_out_of_a_mailing("a"),
+    "ann opts out": lambda world: world.opt_out("a"),
+}
 FIELDS: dict[str, Act] = {
     "ann renames": lambda world: world.edit("a", first_name="Anna"),
     "ann calls": lambda world: world.edit("a", phones=called("617 253 2000")),
@@ -58,9 +75,14 @@ READS: dict[str, Act] = {
     "read ann": lambda world: world.poll("a"),
     "read bob": lambda world: world.poll("b"),
     "read crm": World.poll_crm,
+    "read reports": World.poll_reports,
     "turn": World.turns,
 }
-EVERYTHING = LISTS | CONSENT | FIELDS | READS
+SWAPS: dict[str, Act] = {
+    "bob bounces": lambda world: world.bounce("b"),
+    "ann and bob swap addresses": lambda world: world.swap_addresses(),
+}
+EVERYTHING = LISTS | CONSENT | BOUNCES | MISLEADING | FIELDS | SWAPS | READS
 
 
 def holds(world: World) -> None:
@@ -77,10 +99,30 @@ def holds(world: World) -> None:
     for record_id, book in world.oracle.items():
         contact = world.audience[record_id]
         if book.out:
-            assert contact.deleted or contact.consent is Consent.opted_out, world.story
+            assert contact.deleted or contact.consent is Consent.opted_out or book.revived, world.story
             assert world.method(f"m{record_id}").opted_in is False, world.story
+        if not book.ever:
+            assert world.method(f"m{record_id}").opted_in, f"opted out by nobody: {world.story}"
+        if world.bounced(record_id):
+            everybody = [method for who in world.crm.individuals for method in who.methods]
+            open_ = [one for one in everybody if one.value == contact.email and one.opted_in]
+            assert open_ == [], f"an address that bounces is open: {world.story}"
         if NEWS.list_id in (contact.lists or ()) and contact.consent is Consent.opted_in:
             assert book.own or book.staff, f"on a list that nobody asked for: {world.story}"
+
+    assert noted_once(world), world.story
+
+
+def noted_once(world: World) -> bool:
+    """Every bounce and every deletion that was seen left one note, and each time of complaints one."""
+    acts = [act for person in world.party.people for act in person.acts]
+    read = [line.id for line in world.seen_lines if line.kind == "opt_out" or line.strength == "hard"]
+    assert sorted(act.report for act in acts if act.report) == sorted(read)
+    always = [act.id for act in acts if act.kind in ("address", "record")]
+    complaints = [act.id for act in acts if act.reason == "Reported as SPAM"]
+    most = sum(line.reason == "Reported as SPAM" for line in world.seen_lines)
+    told = [act for act in world.notes if act in complaints]
+    return sorted([*always, *told]) == sorted(world.notes) and bool(complaints) <= len(told) <= most
 
 
 def stories(world: World, alphabet: dict[str, Act], length: int) -> Iterator[World]:
@@ -120,6 +162,24 @@ def test_every_story_of_opt_outs_ends_out_on_both_sides(on_news: tuple[str, ...]
         holds(world.branch())
 
 
+@pytest.mark.parametrize("on_news", [(), ("a", "b")])
+def test_every_story_of_bounces_and_complaints(on_news: tuple[str, ...]) -> None:
+    for world in stories(household_of_two(on_news=on_news), BOUNCES | {"sync": World.sync}, 4):
+        holds(world.branch())
+
+
+def test_every_story_of_two_people_who_swap_addresses() -> None:
+    names = ("ann opts out", "ann comes back", "ann bounces", "bob bounces", "ann and bob swap addresses", "sync")
+    for world in stories(household_of_two(), {name: EVERYTHING[name] for name in names}, 4):
+        holds(world.branch())
+
+
+def test_every_story_of_deletions_revivals_holds_and_reports() -> None:
+    alphabet = BOUNCES | MISLEADING | {"sync": World.sync, "read ann": READS["read ann"]}
+    for world in stories(household_of_two(on_news=("a",)), alphabet, 3):
+        holds(world.branch())
+
+
 @settings(max_examples=400)
 @given(
     on_news=st.sampled_from(BEGINNINGS),
@@ -139,7 +199,7 @@ def test_any_longer_story_holds_however_readings_fall_between_acts(
 @settings(max_examples=400)
 @given(
     on_news=st.sampled_from(BEGINNINGS),
-    acts=st.lists(st.sampled_from(["land", *sorted(LISTS | CONSENT | READS)]), min_size=4, max_size=10),
+    acts=st.lists(st.sampled_from(["land", *sorted(LISTS | CONSENT | BOUNCES | READS)]), min_size=4, max_size=10),
 )
 def test_a_list_job_may_be_under_way_for_long_while_people_act(on_news: tuple[str, ...], acts: list[str]) -> None:
     """Meanwhile only consent is written. A job takes effect as it was sent, whatever happened since."""

@@ -283,3 +283,82 @@ def test_an_import_carries_known_tags_without_the_separator() -> None:
 def test_memberships_speak_of_linked_people_only() -> None:
     stranger: Party = party("a")
     assert memberships(stranger, readings(TAGGED, on(ANN)), SETTING.labels, SETTING.policy) == (stranger, ())
+
+
+# --- the audience side's own tags ------------------------------------------------------------------------------------
+
+VIP = Label(list_id="T1", list_name="VIP", tag_name="Tag: VIP", tag_id="81", kind="tag")
+BOARD = Label(list_id="T2", list_name="Board; old", tag_name="Tag: Board; old", tag_id="82", kind="tag")
+TAGS = replace(SETTING, policy=Policy(contact_tags_prefix="Tag: "), labels=(NEWS, GIFTS, VIP, BOARD))
+
+
+def tagged(contact: AudienceContact, *tags: str) -> AudienceContact:
+    return replace(contact, tags=tags)
+
+
+def test_a_tag_of_the_audience_side_becomes_a_tag_of_its_own_prefix_and_goes_with_the_last_member() -> None:
+    ann, bob = tagged(ANN), tagged(BOB)
+    decision = decided(paired(PLAIN, ann, bob, setting=TAGS), PLAIN, tagged(ANN, "T1"), bob, setting=TAGS)
+    assert [dict(step.payload) for step in decision.steps] == [
+        {"contact": "900", "tag_id": "81", "tag": "Tag: VIP", "list_id": "T1"}
+    ]
+    there = replace(PLAIN, tags=("Tag: VIP",))
+    known = decided(settle(decision.party, decision.steps[0], {}), there, tagged(ANN, "T1"), bob, setting=TAGS).party
+    assert person(known).lists == ("T1",)
+    assert moved(decided(known, there, ann, bob, setting=TAGS)) == [("remove_tag", "a")]
+
+
+def test_staff_tagging_and_untagging_reach_the_audience_sides_tags_by_their_own_steps() -> None:
+    there = replace(PLAIN, tags=("CC: News", "Tag: Board; old", "Tag: VIP"))
+    decision = decided(
+        paired(PLAIN, tagged(ANN), tagged(BOB), setting=TAGS), there, tagged(ANN), tagged(BOB), setting=TAGS
+    )
+    assert [(step.kind, step.hold, step.group, step.payload["list_ids"]) for step in decision.steps] == [
+        ("join", "gate", "join:L1", ["L1"]),
+        ("tag_on", "gate", "tag_on:T1,T2", ["T1", "T2"]),
+    ]
+    known = decision.party
+    for step in decision.steps:
+        known = settle(known, step, {})
+    ann = tagged(on(ANN), "T1", "T2")
+    known = decided(known, there, ann, tagged(BOB), setting=TAGS).party
+    off = decided(known, replace(there, tags=("CC: News",)), ann, tagged(BOB), setting=TAGS)
+    assert [(step.kind, step.hold, step.payload) for step in off.steps] == [
+        ("tag_off", None, {"record_id": "a", "list_ids": ["T1", "T2"]})
+    ]
+    gone = settle(off.party, off.steps[0], {})
+    assert decided(gone, replace(there, tags=("CC: News",)), on(tagged(ANN)), tagged(BOB), setting=TAGS).steps == ()
+
+
+def test_without_a_prefix_the_audience_sides_tags_are_nobodys_business() -> None:
+    plain = replace(TAGS, policy=Policy())
+    decision = decided(paired(PLAIN, tagged(ANN), BOB, setting=plain), PLAIN, tagged(ANN, "T1"), BOB, setting=plain)
+    assert decision.steps == ()
+    assert submitted_tags(("L1", "T1"), TAGS.labels, plain.policy) == (["L1"], ["CC: News"])
+
+
+def test_tags_that_were_not_read_are_not_gone_and_lists_that_were_not_read_keep_no_tag_waiting() -> None:
+    there = replace(PLAIN, tags=("Tag: VIP",))
+    known = paired(there, tagged(ANN, "T1"), tagged(BOB), setting=TAGS)
+    assert decided(known, there, ANN, BOB, setting=TAGS).steps == ()
+    unread = replace(tagged(ANN), lists=None)
+    assert moved(decided(known, there, unread, tagged(BOB), setting=TAGS)) == [("remove_tag", "a")]
+
+
+@pytest.mark.parametrize("silent", [OUT, {"consent": Consent.not_mailable}])
+def test_nobody_who_is_out_is_tagged(silent: dict[str, Any]) -> None:
+    known = paired(PLAIN, tagged(ANN), tagged(BOB), setting=TAGS)
+    out = replace(tagged(ANN), **silent)
+    decision = decided(known, replace(PLAIN, tags=("Tag: VIP",)), out, tagged(BOB), setting=TAGS)
+    assert "tag_on" not in kinds(decision)
+    assert [(note.kind, dict(note.data)) for note in decision.notes] == [("tag_withheld", {"list_id": "T1"})]
+
+
+def test_an_import_carries_tags_of_both_kinds_and_a_name_with_the_separator_goes_by_id_after_it() -> None:
+    assert submitted_tags(("T2", "L1", "T1"), TAGS.labels, TAGS.policy) == (["L1", "T1"], ["CC: News", "Tag: VIP"])
+    sent = {"lists": ["L1", "T1"], "email": ANN.email, "first_name": "Ann", "last_name": "Lee"}
+    waits = Person(record_id="a", submission=Submission(state="waiting", since=1.0, sent=sent))
+    imported = household(individual("a"), tags=("CC: News", "Tag: VIP"))
+    ann = tagged(on(ANN), "T1", "T2")
+    decision = decided(Party(party_id="P", crm_id="900", people=(waits,)), imported, ann, setting=TAGS)
+    assert [(step.kind, step.payload["tag_id"]) for step in decision.steps] == [("add_tag", "82")]

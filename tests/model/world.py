@@ -4,45 +4,48 @@ Time moves with every act. A reading may be older than the last act of the other
 write on that record. The oracle books who asked for what, from the acts alone.
 """
 
-from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from keepstep.model.canonical import ADDRESS_PARTS
 from keepstep.model.change import Step
-from keepstep.model.contact import Address, AudienceContact, Consent, CrmContact, Individual, Method, Phone, Side
+from keepstep.model.contact import (
+    Address,
+    AudienceContact,
+    Consent,
+    CrmContact,
+    Individual,
+    Method,
+    Phone,
+    Report,
+    Side,
+)
 from keepstep.model.decide import Setting, decide
-from keepstep.model.party import Party, Person, Readings, address_parts
+from keepstep.model.party import Party, Person, Readings
 from keepstep.model.settle import settle
+from tests.model.effects import CARRIES, EFFECTS
 from tests.model.people import HOME, NEWS, SETTING, household, individual, subscriber
 
-# What a step may carry, by kind (model.change): an unmapped field is in no payload.
-CARRIES = {
-    "set_person": {"contact", "individual", "first_name", "last_name", "was"},
-    "set_email": {"contact", "individual", "method", "value", "was"},
-    "set_phone": {"contact", "individual", "method", "kind", "value", "was"},
-    "set_address": {"contact", "individual", "address", "kind", "was", *ADDRESS_PARTS},
-    "set_consent": {"contact", "individual", "method", "opted_in"},
-    "add_tag": {"contact", "tag_id", "tag", "list_id"},
-    "remove_tag": {"contact", "tag_id", "tag", "list_id"},
-    "note": {"contact", "text", "act"},
-    "opt_out": {"record_id", "reason", "source"},
-    "join": {"record_id", "list_ids"},
-    "leave": {"record_id", "list_ids"},
-}
 TURNS = 40
-UNREAD = "an edit of staff is overwritten unread"
 
 
 @dataclass
 class Oracle:
-    """What the people asked for, whatever we saw of it. `unseen`: staff's false that no decision has seen yet."""
+    """What the people asked for, whatever we saw of it. `unseen`: staff's false that no decision has seen yet.
+
+    `ever`: out once, by whatever, or bounced. `by_staff`: staff opted this person out once. `revived`: by the account,
+    after a deletion that was seen; `out_alive`: out before the deletion. `back_at`: the last return by an own act.
+    """
 
     out: bool = False
     unseen: bool = False
     own: bool = False
     staff: bool = False
+    ever: bool = False
+    by_staff: bool = False
+    revived: bool = False
+    out_alive: bool = False
+    back_at: float = 0.0
 
 
 @dataclass
@@ -56,6 +59,8 @@ class World:
     now: float = 100.0
     seen_audience: dict[str, AudienceContact] = field(default_factory=dict)
     seen_crm: CrmContact | None = None
+    lines: tuple[Report, ...] = ()
+    seen_lines: tuple[Report, ...] = ()
     oracle: dict[str, Oracle] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     written: tuple[Step, ...] = ()
@@ -87,8 +92,13 @@ class World:
     def poll_crm(self) -> None:
         self.seen_crm = replace(self.crm, read_at=self.now)
 
+    def poll_reports(self) -> None:
+        """Read the reports of all mailings, oldest line first."""
+        self.seen_lines = self.lines
+
     def readings(self) -> Readings:
-        return Readings(crm=self.seen_crm, audience=dict(self.seen_audience))
+        reports = {one: tuple(line for line in self.seen_lines if line.record_id == one) for one in self.audience}
+        return Readings(crm=self.seen_crm, audience=dict(self.seen_audience), reports=reports)
 
     # --- turns ---
 
@@ -97,6 +107,7 @@ class World:
         self.now += 10
         self.poll()
         self.poll_crm()
+        self.poll_reports()
         self.turns()
 
     def turns(self) -> None:
@@ -111,8 +122,8 @@ class World:
     def decide(self) -> tuple[Step, ...]:
         decision = decide(self.party, self.readings(), self.setting)
         self.party = decision.party
-        for record_id, _ in decision.acts:
-            self.oracle[record_id].unseen = False
+        for record_id, act in decision.acts:
+            self.oracle[record_id].unseen &= act.side is not Side.crm
         return decision.steps
 
     def write(self, step: Step) -> bool:
@@ -146,9 +157,66 @@ class World:
         self.audience[record_id] = replace(before, **changed)
         return self.audience[record_id] != before
 
-    def opt_out(self, record_id: str) -> bool:
-        self.oracle[record_id].out = True
-        return self.edit(record_id, consent=Consent.opted_out, opt_out_source="Contact", opt_out_at=self.now + 1)
+    def opt_out(self, record_id: str, reason: str | None = None) -> bool:
+        self.oracle[record_id].out, self.oracle[record_id].unseen, self.oracle[record_id].ever = True, False, True
+        out = {"consent": Consent.opted_out, "opt_out_source": "Contact", "opt_out_at": self.now + 1}
+        return self.edit(record_id, **out, opt_out_reason=reason)
+
+    def bounce(self, record_id: str, strength: Any = "hard", code: str = "B") -> bool:
+        """A mailing to the address that the person has now bounces. Only who is mailable gets one."""
+        self.oracle[record_id].ever = True
+        return self._reported(record_id, "bounce", strength=strength, code=code)
+
+    def opt_out_of_a_mailing(self, record_id: str, reason: str | None = None) -> bool:
+        """An opt-out that the mailing's report tells of as well."""
+        return self._reported(record_id, "opt_out", reason=reason) and self.opt_out(record_id, reason)
+
+    def _reported(self, record_id: str, kind: Any, **said: Any) -> bool:
+        contact = self.audience[record_id]
+        if contact.deleted or contact.consent is not Consent.opted_in:
+            return False
+        self.now += 1
+        line = Report(id=f"r{self.now:.0f}", record_id=record_id, kind=kind, at=self.now, address=contact.email, **said)
+        self.lines = (*self.lines, line)
+        return True
+
+    def bounces(self, record_id: str) -> list[Report]:
+        """The hard bounces that were read and that no return of the person has lifted."""
+        mine = [line for line in self.seen_lines if line.record_id == record_id and line.strength == "hard"]
+        return [line for line in mine if line.at > self.oracle[record_id].back_at]
+
+    def bounced(self, record_id: str) -> bool:
+        """Did mail to the address that the person has now bounce?"""
+        return any(line.address == self.audience[record_id].email for line in self.bounces(record_id))
+
+    def change_address(self, record_id: str) -> bool:
+        """To the person's other address, or back."""
+        before = self.audience[record_id].email or ""
+        other = before.removeprefix("new.") if before.startswith("new.") else f"new.{before}"
+        return self.edit(record_id, email=other)
+
+    def swap_addresses(self) -> bool:
+        one, other = self.audience["a"].email, self.audience["b"].email
+        return self.edit("a", email=other) and self.edit("b", email=one)
+
+    def hold(self, record_id: str) -> bool:
+        """Mailable no more, without having opted out."""
+        contact = self.audience[record_id]
+        return contact.consent is Consent.opted_in and self.edit(record_id, consent=Consent.not_mailable)
+
+    def release(self, record_id: str) -> bool:
+        contact = self.audience[record_id]
+        return contact.consent is Consent.not_mailable and self.edit(record_id, consent=Consent.opted_in)
+
+    def revive(self, record_id: str) -> bool:
+        """The account brings a deleted contact back, as it was but for the lists."""
+        if not self.audience[record_id].deleted:
+            return False
+        book, seen = self.oracle[record_id], self.party.person(record_id)
+        book.revived = book.out and not book.out_alive
+        if seen is not None and not seen.deleted:
+            book.out = book.out_alive  # no decision ever saw the deletion
+        return self.edit(record_id, deleted=False, deleted_at=None)
 
     def come_back(self, record_id: str) -> bool:
         """The person's own re-subscribe, also of somebody deleted."""
@@ -158,6 +226,7 @@ class World:
         book = self.oracle[record_id]
         # Whoever comes back by an own act comes back to the lists that are shown then.
         book.out, book.unseen, book.own = False, False, book.own or NEWS.list_id in (contact.lists or ())
+        book.back_at, book.revived = self.now + 1, False
         back = {"consent": Consent.opted_in, "opt_in_source": "Contact", "opt_in_at": self.now + 1}
         return self.edit(record_id, deleted=False, deleted_at=None, **back)
 
@@ -165,6 +234,8 @@ class World:
         if self.audience[record_id].deleted:
             return False
         book, known = self.oracle[record_id], self.seen_audience[record_id].lists or ()
+        book.out_alive, book.revived = book.out and not book.revived, False
+        book.ever, book.unseen = True, False
         book.out, book.own, book.staff = True, False, book.staff and NEWS.list_id not in known
         return self.edit(record_id, deleted=True, deleted_at=self.now + 1, lists=())
 
@@ -207,8 +278,11 @@ class World:
         book = self.oracle[record_id]
         if opted_in and book.unseen:
             book.out = book.unseen = False
-        if not opted_in and self.method(f"m{record_id}").opted_in and not book.out:
-            book.out = book.unseen = True
+        book.ever |= not opted_in
+        # A false that takes the place of another one between two readings leaves no trace.
+        seen = self.party.person(record_id)
+        if not opted_in and self.method(f"m{record_id}").opted_in and seen is not None and seen.opted_in:
+            book.by_staff, book.unseen, book.out = True, book.unseen or not book.out, True
         return self.set_method(f"m{record_id}", opted_in=opted_in)
 
     def rename(self, record_id: str, first_name: str) -> bool:
@@ -237,103 +311,6 @@ class World:
             for one in self.audience.values()
         ]
         return (contacts, self.crm.individuals, self.crm.address, self.crm.tags, len(self.notes))
-
-
-# --- what steps do ---------------------------------------------------------------------------------------------------
-
-Effect = Callable[[World, Mapping[str, Any]], dict[str, Any]]
-
-
-def _set_person(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    who = next(one for one in world.crm.individuals if one.record_id == payload["individual"])
-    assert payload["was"] == {"first_name": who.first_name, "last_name": who.last_name}, UNREAD
-    named = {name: payload[name] for name in ("first_name", "last_name") if payload[name] is not None}
-    world.set_individual(payload["individual"], **named)
-    return named
-
-
-def _set_email(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    assert world.method(payload["method"]).value == payload["was"], UNREAD
-    world.set_method(payload["method"], value=payload["value"])
-    return {"value": payload["value"]}
-
-
-def _set_phone(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The CRM writes numbers its own way."""
-    value = "".join(sign for sign in payload["value"] if sign.isdigit())
-    if payload["method"]:
-        world.set_method(payload["method"], value=value)
-        return {"value": value, "method": payload["method"]}
-    made = Method(record_id=f"p{world.now:.0f}", kind="phone", type="Mobile Phone", value=value, opted_in=False)
-    owner = next(who for who in world.crm.individuals if who.record_id == payload["individual"])
-    world.set_individual(owner.record_id, methods=(*owner.methods, made))
-    return {"value": value, "method": made.record_id}
-
-
-def _set_address(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    assert payload["was"] == (address_parts(world.crm.address) if world.crm.address else None), UNREAD
-    parts = {name: payload[name] for name in ADDRESS_PARTS}
-    world.staff(address=Address(record_id="801", kind=payload["kind"], **parts))
-    return parts
-
-
-def _set_consent(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    owner = payload["method"].removeprefix("m")
-    assert not (payload["opted_in"] and world.oracle[owner].out), "out was turned into in"
-    world.set_method(payload["method"], opted_in=payload["opted_in"])
-    return {"opted_in": payload["opted_in"]}
-
-
-def _add_tag(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    world.staff(tags=tuple(sorted({*world.crm.tags, payload["tag"]})))
-    return {}
-
-
-def _remove_tag(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    world.staff(tags=tuple(one for one in world.crm.tags if one != payload["tag"]))
-    return {}
-
-
-def _note(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    world.notes = (*world.notes, payload["act"])
-    return {}
-
-
-def _opt_out(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    if not world.audience[payload["record_id"]].deleted:  # a write would revive it
-        world.edit(payload["record_id"], consent=Consent.opted_out, opt_out_source="Account", opt_out_at=world.now)
-    return {"consent": "opted_out"}
-
-
-def _join(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    contact = world.audience[payload["record_id"]]
-    assert not contact.deleted
-    assert contact.consent is Consent.opted_in
-    assert not world.oracle[contact.record_id].out, "somebody who is out was put on a list"
-    world.edit(contact.record_id, lists=tuple(sorted({*(contact.lists or ()), *payload["list_ids"]})))
-    return {}
-
-
-def _leave(world: World, payload: Mapping[str, Any]) -> dict[str, Any]:
-    contact = world.audience[payload["record_id"]]
-    lists = tuple(one for one in contact.lists or () if one not in payload["list_ids"])
-    world.edit(contact.record_id, lists=lists)
-    return {}
-
-
-EFFECTS: dict[str, Effect] = {
-    "set_person": _set_person,
-    "set_email": _set_email,
-    "set_phone": _set_phone,
-    "set_address": _set_address,
-    "set_consent": _set_consent,
-    "add_tag": _add_tag,
-    "remove_tag": _remove_tag,
-    "note": _note,
-    "opt_out": _opt_out,
-    "join": _join,
-    "leave": _leave,
-}
 
 
 # --- where worlds begin ----------------------------------------------------------------------------------------------

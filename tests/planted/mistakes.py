@@ -10,12 +10,13 @@ from typing import Any
 
 from pytest import MonkeyPatch
 
-from keepstep import capture, inbound, tokens, worker
+from keepstep import inbound, rounds, tokens, worker
+from keepstep.capture import catalogue
 from keepstep.connectors.constant_contact import api as cc_api
 from keepstep.connectors.constant_contact import destination, source
 from keepstep.connectors.virtuous import api as v_api
 from keepstep.connectors.virtuous import mapping, submission
-from keepstep.model import consent, decide, membership
+from keepstep.model import consent, identify, membership
 from keepstep.model.contact import Consent
 from keepstep.model.errors import Permanent, Transient
 from keepstep.state import deliveries, marks, readings
@@ -45,13 +46,13 @@ def href_as_cursor(patch: MonkeyPatch) -> None:
 
 def wall_clock_mark(patch: MonkeyPatch) -> None:
     """The recipe's checkpoint is our own clock, read after the loop."""
-    true_moved = capture._moved
+    true_moved = rounds.moved
 
-    def moved(desk: Any, mark: Any, page: Any, now: float) -> Any:
-        found = true_moved(desk, mark, page, now)
+    def moved(mark: Any, page: Any, now: float, every: Any) -> Any:
+        found = true_moved(mark, page, now, every)
         return found if found.cursor else replace(found, mark=now)
 
-    patch.setattr(capture, "_moved", moved)
+    patch.setattr(rounds, "moved", moved)
 
 
 def updated_after_only(patch: MonkeyPatch) -> None:
@@ -67,28 +68,28 @@ def no_include(patch: MonkeyPatch) -> None:
 def import_without_checkpoint(patch: MonkeyPatch) -> None:
     """The recipe's bulk import keeps its place in memory."""
 
-    async def poll_page(desk: Any, slot: Any, poll: str) -> None:
-        mark = await desk.db.run(marks.get, desk.customer_id, desk.route.audience, poll)
-        page = await desk.audience.changes(poll, mark.mark, None)
+    async def poll_page(desk: Any, slot: Any, poll: Any) -> None:
+        mark = await desk.db.run(marks.get, desk.customer_id, poll.platform, poll.name)
+        page = await poll.read(mark.mark, None, None)
         records, cursor = page.records, page.cursor
         while cursor:
-            more = await desk.audience.changes(poll, mark.mark, cursor)
+            more = await poll.read(mark.mark, cursor, None)
             records, cursor = records + more.records, more.cursor
         whole = replace(page, records=records, cursor=None)
-        await desk.db.run(capture.store_page, desk, slot, mark, whole, desk.clock.now())
+        await desk.db.run(rounds.store_page, desk, slot, poll, mark, whole, desk.clock.now())
 
-    patch.setattr(capture, "poll_page", poll_page)
+    patch.setattr(rounds, "poll_page", poll_page)
 
 
 def lists_by_name(patch: MonkeyPatch) -> None:
     """The recipe finds a list by the name of its tag: a renamed list looks like everybody leaving."""
-    true_bind = capture.bind
+    true_bind = catalogue.bind
 
     def bind(known: Any, lists: Any, tags: Any, prefix: str) -> Any:
         found = true_bind(known, lists, tags, prefix)
         return [replace(one, tag_name=f"{prefix}{one.list_name}", state="live", reason=None) for one in found]
 
-    patch.setattr(capture, "bind", bind)
+    patch.setattr(catalogue, "bind", bind)
 
 
 # --- writing Virtuous ---
@@ -121,13 +122,13 @@ def country_is_us(patch: MonkeyPatch) -> None:
 
 def everybody_by_transaction(patch: MonkeyPatch) -> None:
     """The recipe submits every contact, also the opted out, by a call that carries no consent."""
-    true_create = decide._create
+    true_create = identify._create
 
     def create(party: Any, person: Any, contact: Any, setting: Any) -> Any:
         mailable = replace(contact, consent=Consent.opted_in, opt_in_source=None)
         return true_create(party, replace(person, acts=()), mailable, setting)
 
-    patch.setattr(decide, "_create", create)
+    patch.setattr(identify, "_create", create)
 
 
 def no_seen(patch: MonkeyPatch) -> None:
@@ -240,7 +241,7 @@ def values_from_the_event(patch: MonkeyPatch) -> None:
     """The recipe takes the tag set and everything else from the event instead of reading the contact again."""
 
     async def read_deliveries(desk: Any, slot: Any, parse: Any) -> int:
-        waiting = await desk.db.run(deliveries.unread, desk.customer_id)
+        waiting = await desk.db.run(deliveries.unread, desk.customer_id, desk.route.crm)
         named = {row["id"]: parse(row["body"]) for row in waiting}
         records = [(str(one["id"]), one) for row in waiting for one in [json.loads(row["body"])["contact"]]]
         await desk.db.run(inbound._store_deliveries, desk, slot, named, records, desk.clock.now())

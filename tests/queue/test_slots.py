@@ -134,7 +134,7 @@ def test_a_slot_with_an_unread_delivery_is_due_without_being_woken(engine: Engin
         tx.execute(insert(delivery), row)
     held = claimed(engine)
     with engine.begin() as tx:
-        assert [item["body"] for item in deliveries.unread(tx, "c")] == [b"{}"]
+        assert [item["body"] for item in deliveries.unread(tx, "c", "p")] == [b"{}"]
         deliveries.settle(tx, "c", ["d"], "parsed")
     assert release(engine, held) is None
     assert claim(engine) is None

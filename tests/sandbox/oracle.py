@@ -9,7 +9,10 @@ from typing import Any
 
 from keepstep_sandbox import people as crowd
 from keepstep_sandbox.http import Request, Response
-from keepstep_sandbox.judge import fields
+from keepstep_sandbox.judge import custom, fields
+from keepstep_sandbox.judge.consent import Consent
+from keepstep_sandbox.judge.evidence import Evidence
+from keepstep_sandbox.judge.mail import Mail
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 from keepstep_sandbox.people import ACCOUNT, ORGANIZATION
 from keepstep_sandbox.week import Week
@@ -17,6 +20,11 @@ from keepstep_sandbox.world import World
 
 Raw = dict[str, Any]
 SOURCE = "Constant Contact"
+PREFIX = "CC Tag: "
+WRITABLE = (
+    *("contactType", "name", "informalName", "description", "website", "maritalStatus", "anniversaryMonth"),
+    *("anniversaryDay", "anniversaryYear", "originSegmentId", "isPrivate"),
+)
 INCLUDE = "include=list_memberships,phone_numbers,street_addresses,custom_fields,taggings,notes"
 
 
@@ -67,7 +75,9 @@ class Oracle:
     def tick(self) -> None:
         """Everything that is missing now."""
         self.audience = {one["contact_id"]: one for one in self.world.constant_contact.contacts(ACCOUNT)}
-        self.names = {one["list_id"]: one["name"] for one in self.world.constant_contact.lists(ACCOUNT)}
+        self.evidence = Evidence(self.world)
+        self.consents = Consent(self.evidence, Mail(self.evidence))
+        self.bounced = {one.member: one.address for one in Mail(self.evidence).bounces}
         self.tags = {one["tagName"]: one["id"] for one in self.world.virtuous.tags(ORGANIZATION)}
         owned = ({p["phone_number"] for p in one["phone_numbers"]} for one in self.audience.values())
         self.numbers = Counter(number for numbers in owned for number in numbers)
@@ -104,7 +114,7 @@ class Oracle:
     def row(self, number: str, raw: Raw) -> Raw:
         phone = self.phone(raw)
         place = fields.preferred(raw["street_addresses"], fields.ADDRESS_ORDER) or {}
-        tags = [f"CC: {self.names[one]}" for one in raw["list_memberships"] if f"CC: {self.names[one]}" in self.tags]
+        tags = sorted(tag for tag in self.evidence.labels_of(self.evidence.members[number]) if ";" not in tag)
         row = {
             "referenceId": number,
             "contactType": "Household",
@@ -169,6 +179,7 @@ class Oracle:
         self.name(number, raw, contact, individual)
         self.telephone(raw, contact, individual)
         self.address(raw, contact)
+        self.custom(number, contact)
         self.staff_tags(number, contact)
 
     def held(self, contact: Raw, raw: Raw) -> tuple[Raw, Raw | None]:
@@ -185,7 +196,8 @@ class Oracle:
     def consent(self, number: str, raw: Raw, contact: Raw, method: Raw) -> None:
         out = raw["email_address"]["permission_to_send"] == "unsubscribed"
         by_staff = [a for a in self.acts if a.kind == "staff_opts" and a.record == str(method["id"])]
-        if (out or "deleted_at" in raw) and method["isOptedIn"]:
+        shut = self.bounced.get(number) == fields.email(method["value"]) or self.unproven(number)
+        if (out or "deleted_at" in raw or shut) and method["isOptedIn"]:
             self.opt(method, opted_in=False)
         elif not out and not method["isOptedIn"] and by_staff:
             current = self.cc("GET", f"/v3/contacts/{number}", INCLUDE)
@@ -193,10 +205,45 @@ class Oracle:
                 body = current.json()
                 body["email_address"]["permission_to_send"] = "unsubscribed"
                 self.cc("PUT", f"/v3/contacts/{number}", "", {**body, "update_source": "Account"})
-        elif not out and "deleted_at" not in raw and not method["isOptedIn"]:
+        elif not out and "deleted_at" not in raw and not method["isOptedIn"] and self.returned(number):
             self.opt(method, opted_in=True)
-        if "deleted_at" in raw and not contact["notes"]:
-            self.crm("POST", "/api/ContactNote", {"contactId": contact["id"], "type": "General", "note": "Deleted"})
+        self.notes(contact)
+
+    def unproven(self, number: str) -> bool:
+        """Whether somebody came back without anything that proves it."""
+        return number in self.consents.unproven
+
+    def returned(self, number: str) -> bool:
+        return not self.unproven(number) and any(
+            act.kind == "person_opts_in" and act.record == number for act in self.acts
+        )
+
+    def notes(self, contact: Raw) -> None:
+        """One for each bounce, deletion and complaint of the household."""
+        due = Mail(self.evidence).due
+        wanted = sum(due[one.id] for one in self.evidence.households.get(contact["id"], ()))
+        for n in range(len(contact["notes"]), wanted):
+            body = {"contactId": contact["id"], "type": "General", "note": f"Something happened ({n})"}
+            self.crm("POST", "/api/ContactNote", body)
+            contact["notes"].append(body)
+
+    def custom(self, number: str, contact: Raw) -> None:
+        """What the person filled in, unless staff wrote the same field."""
+        held = {one["name"]: one["value"] for one in contact["customFields"]}
+        wanted = dict(held)
+        for pair in custom.pairs(self.evidence):
+            words = custom.words(pair, self.audience[number])
+            staffed = any(
+                a.kind == "staff_sets_custom" and a.record == str(contact["id"]) and a.data["name"] == pair.name
+                for a in self.acts
+            )
+            if pair.carried and words and not staffed and (not pair.options or words in pair.options):
+                wanted[pair.name] = words
+        if wanted != held:
+            kept = {name: contact[name] for name in WRITABLE}
+            rows = [{"name": name, "value": value} for name, value in wanted.items()]
+            self.crm("PUT", f"/api/Contact/{contact['id']}", {**kept, "customFields": rows})
+            contact["customFields"] = rows
 
     def opt(self, method: Raw, opted_in: bool) -> None:
         body = {"type": method["type"], "value": method["value"], "isOptedIn": opted_in}
@@ -246,27 +293,27 @@ class Oracle:
             self.crm("PUT", f"/api/ContactAddress/{live['id']}", {**body, "setAsPrimary": True})
 
     def staff_tags(self, number: str, contact: Raw) -> None:
+        ids = {self.evidence.tag_of(one): one for one in (*self.evidence.list_names, *self.evidence.audience_tags)}
         for act in self.acts:
             if act.kind in ("staff_adds_tag", "staff_removes_tag") and act.record == str(contact["id"]):
-                list_id = next(k for k, v in self.names.items() if f"CC: {v}" == act.data["tag_name"])
-                added = act.kind == "staff_adds_tag"
-                if (list_id in self.audience[number]["list_memberships"]) != added:
-                    body = {"source": {"contact_ids": [number]}, "list_ids": [list_id]}
-                    job = "add_list_memberships" if added else "remove_list_memberships"
-                    self.cc("POST", f"/v3/activities/{job}", "", body)
+                label, added = ids[act.data["tag_name"]], act.kind == "staff_adds_tag"
+                is_list = label in self.evidence.list_names
+                has = self.audience[number]["list_memberships" if is_list else "taggings"]
+                if (label in has) != added:
+                    body = {"source": {"contact_ids": [number]}, "list_ids" if is_list else "tag_ids": [label]}
+                    jobs = ("add_list_memberships", "remove_list_memberships")
+                    jobs = jobs if is_list else ("contacts_taggings_add", "contacts_taggings_remove")
+                    self.cc("POST", f"/v3/activities/{jobs[0] if added else jobs[1]}", "", body)
                     self.world.advance(self.world.now + 31)
 
     def household_tags(self) -> None:
-        self.audience = {one["contact_id"]: one for one in self.world.constant_contact.contacts(ACCOUNT)}
-        for contact in self.world.virtuous.contacts(ORGANIZATION):
-            raws = [self.audience[r["id"]] for r in contact["contactReferences"] if r["source"] == SOURCE]
-            mailable = [
-                r for r in raws if r["email_address"]["permission_to_send"] != "unsubscribed" and "deleted_at" not in r
-            ]
-            if not mailable:
+        self.evidence = Evidence(self.world)
+        for household in self.evidence.households.values():
+            contact = household[0].contact
+            if contact is None or not any(one.mailable for one in household):
                 continue
-            wanted = {f"CC: {self.names[one]}" for r in raws for one in r["list_memberships"]} & self.tags.keys()
-            have = {tag for tag in contact["tags"] if tag.startswith("CC: ")}
+            wanted = set().union(*(self.evidence.labels_of(one) for one in household))
+            have = {tag for tag in contact["tags"] if self.evidence.ours(tag)}
             for tag in sorted(wanted - have):
                 self.crm("POST", "/api/ContactTag", {"contactId": contact["id"], "tagId": self.tags[tag]})
             for tag in sorted(have - wanted):
@@ -277,21 +324,28 @@ class Oracle:
     def claims(self) -> list[Raw]:
         found = []
         self.look()
-        for raw in self.world.constant_contact.contacts(ACCOUNT):
-            number = raw["contact_id"]
+        evidence = Evidence(self.world)
+        for number, member in evidence.members.items():
             reason = self.planted(number)
-            state = "parked" if reason else "in_step" if self.contact(number) else "left_out"
+            if member.mailable and member.linked and member.method and not member.method["isOptedIn"] and not reason:
+                bounced = self.bounced.get(number)
+                reason = "" if bounced == member.address else "bounce_lapsed" if bounced else "back_without_own_act"
+            state = "parked" if reason else "in_step" if member.linked else "left_out"
             found.append({"record_id": number, "state": state, "reason": reason})
         return found
 
 
 def lived(
-    seed: int = 1, count: int = 40, days: int = 3, rows: list[crowd.Person] | None = None
+    seed: int = 1,
+    count: int = 40,
+    days: int = 3,
+    rows: list[crowd.Person] | None = None,
+    switches: dict[str, dict[str, str]] | None = None,
 ) -> tuple[World, Oracle, Week]:
     """A whole week with the oracle at work every quarter of an hour while something is left to do."""
-    world = World(seed)
+    world = World(seed, switches)
     credentials = crowd.first_customer(world)
-    week = Week(world, rows or crowd.generated(seed, count), days, 0)
+    week = Week(world, rows or crowd.generated(seed, count), days, 0, PREFIX)
     oracle = Oracle(world, credentials)
     swept = 0.0
     while not week.done:

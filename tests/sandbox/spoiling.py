@@ -23,6 +23,7 @@ def untouched(world: World) -> Member:
         one
         for one in members(world).values()
         if one.linked and one.mailable and one.id not in acts and one.contact and one.individual
+        if one.raw.get("first_name") and one.raw.get("last_name")
         if str(one.contact["id"]) not in acts and str(one.individual["id"]) not in acts
         if one.contact["tags"]
         and len(one.individual["contactMethods"]) > 1

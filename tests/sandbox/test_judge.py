@@ -13,6 +13,7 @@ from tests.sandbox.spoiling import loud, members, report, untouched
 
 TABLE = {
     *("people", "captured", "linked", "in_step", "pending", "parked", "left_out", "dead_letters", "wrong_fields"),
+    *("bounces", "bounces_applied", "notes", "notes_due"),
     *("duplicates", "lost", "opt_outs", "opt_outs_applied", "echo_writes", "rate_limit_breaches", "calls"),
     *("floor_calls", "events", "virtual_days", "details"),
 }
@@ -24,8 +25,8 @@ def test_a_week_that_went_well_has_the_whole_table_and_no_violation(good: tuple[
     assert found["details"] == []
     assert not failed(found)
     assert found["people"] == found["in_step"] + found["pending"] + found["parked"] + found["left_out"] + found["lost"]
-    assert found["captured"] == found["people"] == 41
-    assert found["parked"] == 2
+    assert found["captured"] == found["people"] == 43
+    assert found["parked"] >= 2
     assert found["opt_outs"] == found["opt_outs_applied"] > 4
     assert all(found["events"].values()), found["events"]
     assert found["floor_calls"][VIRTUOUS] > 50
@@ -204,7 +205,7 @@ def test_a_membership_that_the_service_took_away_is_lost(run: tuple[World, Oracl
 
 def test_an_old_address_left_behind_is_a_wrong_field(run: tuple[World, Oracle]) -> None:
     world, oracle = run
-    act = next(act for act in world.log.of("edit") if act.data.get("email"))
+    act = next(act for act in world.log.of("edit") if str(act.data.get("email")).startswith("moved"))
     old = next(a.data["email"] for a in world.log.of("add_person") if a.record == act.record)
     individual = members(world)[act.record].individual
     assert individual

@@ -1,6 +1,7 @@
 """Both vendors in one world: arrivals, acts, faults, nights."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,70 @@ def test_a_held_write_waits_and_is_then_answered_or_dropped(
     assert len(world.virtuous.contacts(ORGANIZATION)[0]["notes"]) == 1 + happened
     assert world.release(n, answered=True).drop is not happened
     assert not world.held
+
+
+@pytest.mark.parametrize("status", [502, 504, 520])
+def test_what_stands_before_a_vendor_may_fail(world: World, oracle: Oracle, status: int) -> None:
+    """Virtuous facts 2, 18.1: 520 comes from the front."""
+    world.faults.arm(str(status), vendor=VIRTUOUS)
+    assert [oracle.crm("GET", "/api/Organization/Current").status for _ in range(2)] == [status, 200]
+
+
+def test_a_page_that_is_too_big_fails_until_it_is_asked_for_in_pieces(world: World, oracle: Oracle) -> None:
+    for at in range(4):
+        someone(world, email=f"p{at}@example.org")
+    world.faults.arm("big_page", vendor=CONSTANT_CONTACT, path="/v3/contacts", rows=2, count=2)
+    sizes = (4, 2, 3, 2, 4)
+    statuses = [oracle.cc("GET", "/v3/contacts", query=f"limit={size}").status for size in sizes]
+    assert statuses == [500, 200, 500, 200, 200]  # what passes does not count
+    assert [one.fault for one in world.log.arrivals[-5:]] == ["big_page", "", "big_page", "", ""]
+
+
+def test_a_poisoned_row_spoils_every_read_it_is_on_and_no_write(world: World, oracle: Oracle) -> None:
+    ids = [someone(world, email=f"p{at}@example.org") for at in range(2)]
+    world.faults.arm("poison", vendor=CONSTANT_CONTACT, text=ids[1], count=9)
+    assert oracle.cc("GET", "/v3/contacts").status == 500
+    assert [oracle.cc("GET", f"/v3/contacts/{one}").status for one in ids] == [200, 500]
+    assert oracle.cc("DELETE", f"/v3/contacts/{ids[1]}").status == 204
+    assert oracle.cc("GET", "/v3/account/user/privileges").status == 200
+
+
+def test_a_batch_may_wait_for_midnight_in_another_zone() -> None:
+    """Virtuous facts 10.3: the zone is unconfirmed."""
+    world = World(switches={VIRTUOUS: {"import-midnight": "utc"}})
+    people.first_customer(world)
+    assert world.next_due() == next_midnight(START, "UTC")
+
+
+def test_webhooks_of_both_vendors_are_taken_and_reported_together() -> None:
+    world = World(switches={CONSTANT_CONTACT: {"contact_webhooks": "object"}})
+    people.first_customer(world)
+    url = "http://127.0.0.1:1/x"
+    world.act(CONSTANT_CONTACT, "set_contact_webhook", ACCOUNT, url, "hidden")
+    someone(world)
+    due = world.next_due()
+    assert due is not None
+    world.advance(due)
+    (one,) = world.due_deliveries()
+    world.delivered(one, 500)
+    assert world.next_due() == world.now + 60
+    assert "hidden" not in str(world.log.exported())
+
+
+def test_people_of_a_file_bring_their_tags_and_custom_fields(world: World, tmp_path: Path) -> None:
+    people.first_customer(world)
+    rows = [
+        {"first_name": "Ada", "email": "a@example.org", "committees": ["Friends; Neighbours"], "tags": ["Vip; Board"]},
+        {"first_name": "Bo", "email": "b@example.org", "custom_fields": {"Motto": "Onward", "Empty": ""}},
+    ]
+    file = tmp_path / "people.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    ids = people.load(world, people.read(file))
+    contacts = [world.constant_contact.contact(ACCOUNT, one) for one in ids]
+    tags = {one["tag_id"]: one["name"] for one in world.constant_contact.tags(ACCOUNT)}
+    assert [tags[one] for one in contacts[0]["taggings"]] == ["Vip; Board"]
+    assert [one["value"] for one in contacts[1]["custom_fields"]] == ["Onward"]
+    assert [one["label"] for one in world.constant_contact.custom_fields(ACCOUNT)] == ["Motto"]
 
 
 def test_a_fault_that_does_not_exist_is_refused_by_name(world: World) -> None:

@@ -64,6 +64,27 @@ def test_a_route_and_its_cadence_become_the_models_own(tmp_path: Path) -> None:
     assert route.cadence == Cadence(sweep=604800.0, changed=90.0)
 
 
+def test_a_cadence_is_said_as_people_say_it(tmp_path: Path) -> None:
+    said = """
+        [customers.acme.cadence]
+        opted_out = "15 min"
+        changed = "Hourly"
+        sweep = "daily"
+        crm_sweep = "weekly"
+        reports = "1m"
+        """
+    assert read(tmp_path, said).route("acme").cadence == Cadence(reports=60.0)
+
+
+@pytest.mark.parametrize("said", ['"59s"', '"30s"', "3600", '"quarterly"', "true"])
+def test_a_cadence_that_is_none_or_under_a_minute_is_refused(tmp_path: Path, said: str) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        read(tmp_path, f"[customers.acme.cadence]\nsweep = {said}\n")
+    [problem] = refused.value.problems
+    assert problem.startswith(f"{tmp_path}/keepstep.toml:2: customers.acme.cadence.sweep: is ")
+    assert ('"15 min", "hourly"' in problem) == (said in ('"59s"', '"30s"'))
+
+
 def test_files_named_relatively_lie_beside_the_settings(tmp_path: Path) -> None:
     service = read(tmp_path, '[service]\ndatabase = "sqlite:///a.db"\nkey_file = "a.key"').service
     assert (service.database, service.key_file) == (f"sqlite:///{tmp_path}/a.db", f"{tmp_path}/a.key")

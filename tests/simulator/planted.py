@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from keepstep import capture, queue, worker
+from keepstep import queue, rounds, worker
 from keepstep.model.change import Lane, Outcome, Retry, a_step
 from keepstep.model.contact import Consent
 from keepstep.model.customer import Cadence
@@ -112,13 +112,13 @@ def unknown_is_a_retry(patch: pytest.MonkeyPatch) -> None:
 
 def mark_is_now(patch: pytest.MonkeyPatch) -> None:
     """The mark moves to our own clock."""
-    right = capture._moved
+    right = rounds.moved
 
-    def moved(desk: Any, mark: Any, page: Any, now: float) -> Any:
-        found = right(desk, mark, page, now)
+    def moved(mark: Any, page: Any, now: float, every: Any) -> Any:
+        found = right(mark, page, now, every)
         return replace(found, mark=now) if found.cursor is None and found.mark is not None else found
 
-    patch.setattr(capture, "_moved", moved)
+    patch.setattr(rounds, "moved", moved)
 
 
 def worker_that_dies(patch: pytest.MonkeyPatch) -> None:

@@ -35,9 +35,11 @@ class House:
         self.looked_up: list[str] = []
         self.woken: list[str] = []
         self.busy = False
+        self.account: str | None = None
         self.door = Door(
             lookup=self.lookup,
             signatures={"virtuous": lambda headers: [headers.get("x-signature", "")]},
+            accounts={"virtuous": lambda body: json.loads(body).get("account")},
             db=self.db,
             clock=self.clock,
             chance=HandChance(),
@@ -46,7 +48,9 @@ class House:
 
     async def lookup(self, platform: str, token: str) -> Sender | None:
         self.looked_up.append(token)
-        return Sender(token.removesuffix("-door"), SECRETS[token]) if token in SECRETS else None
+        if token not in SECRETS:
+            return None
+        return Sender(token.removesuffix("-door"), SECRETS[token], self.account)
 
     async def wake(self, customer_id: str) -> None:
         self.woken.append(customer_id)
@@ -127,6 +131,31 @@ def test_an_unsigned_or_foreign_delivery_gets_the_same_401_and_is_only_counted(h
         status, body, _ = await house.ask("/hooks/virtuous/acme-door", headers, BODY)
         assert (status, json.loads(body)) == (401, {"error": "unauthorized"})
         assert await house.rows() == [] and house.woken == [] and house.door.refused["acme", 401] == 1
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("bound", "named", "status"),
+    [("ours", "ours", 200), ("ours", None, 200), ("ours", "theirs", 401), (None, "theirs", 200)],
+)
+def test_a_signed_delivery_about_an_account_that_is_not_bound_here_is_refused(
+    bound: str | None, named: str | None, status: int
+) -> None:
+    async def work(house: House) -> None:
+        house.account = bound
+        body = json.dumps({"account": named}).encode()
+        assert (await house.ask("/hooks/virtuous/acme-door", signed(body), body))[0] == status
+        assert len(await house.rows()) == (status == 200)
+        assert house.door.refused["acme", 401] == (status == 401)
+
+    run(work)
+
+
+def test_an_unsigned_body_is_never_parsed() -> None:
+    async def work(house: House) -> None:
+        house.account = "ours"
+        assert (await house.ask("/hooks/virtuous/acme-door", signed(b"x"), b"{no json"))[0] == 401
 
     run(work)
 

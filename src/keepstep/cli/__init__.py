@@ -43,11 +43,24 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the database and the settings file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
     days: Annotated[int, typer.Option(min=3, help="How many simulated days.")] = 5,
+    count: Annotated[int, typer.Option(min=1, help="How many people, without a file of them.")] = 500,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(help="How the stand-ins are, vendor.name=value; again for each.", show_default=False),
+    ] = None,
+    switches: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A TOML file of them, one table a vendor.")
+    ] = None,
 ) -> int:
     """Stand-ins of both vendors, the service and a simulated week; ends with a report that adds up."""
+    from keepstep.cli.demo import chosen
     from keepstep.cli.demo import demo as played
 
-    raise typer.Exit(played(people=people, seed=seed, database=database, keep=keep, json=as_json, days=days) or 0)
+    how = chosen(switches, switch or ())
+    done = played(
+        people=people, seed=seed, database=database, keep=keep, json=as_json, days=days, count=count, switches=how
+    )
+    raise typer.Exit(done or 0)
 
 
 for group in (begin, run, look, explain):

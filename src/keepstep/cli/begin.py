@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from keepstep.cli.console import (
     FINE,
     NEEDS_A_PERSON,
     AsJson,
+    MaybeCustomer,
     config_path,
     described,
     run,
@@ -73,12 +74,15 @@ per_hour = 1200                      # what we use of the organization's budget 
 # phone = "crm"
 # address = "crm"
 #
-# [customers.acme.cadence]
-# changed = "1h"
-# opted_out = "15m"
-# lists = "1h"
-# sweep = "1d"
-# crm_changed = "1h"
+# [customers.acme.cadence]           # a duration, "15 min", "hourly", "daily" or "weekly"; at least a minute
+# opted_out = "15 min"
+# changed = "hourly"
+# deleted = "hourly"
+# reports = "hourly"
+# lists = "hourly"
+# fields = "daily"
+# sweep = "daily"                    # less often where the application key's day would not carry it
+# crm_changed = "hourly"
 """
 
 
@@ -120,23 +124,35 @@ def _write_new(path: Path, text: str) -> None:
         file.write(text)
 
 
-def doctor(as_json: AsJson = False) -> None:
-    """Check settings, key file, database, credentials and accounts.
+def doctor(customer: MaybeCustomer = None, as_json: AsJson = False) -> None:
+    """Check settings, key file, database, credentials and accounts; with --customer, also the readiness for production.
 
     Says for each what to do. 3 if only a person is missing.
     """
-    checks = run(_checked())
-    show({"checks": checks} if as_json else checks, as_json)
-    states = {each["state"] for each in checks}
-    code = FAILED if "failed" in states else NEEDS_A_PERSON if "person" in states else FINE
-    raise typer.Exit(code)
+    from keepstep.cli import page
+
+    checks, lines = run(_checked(customer))
+    if as_json:
+        show({"checks": checks} | ({"readiness": lines} if customer else {}), as_json)
+    else:
+        show(checks, as_json)
+        if lines:
+            page.readiness(lines)
+    raise typer.Exit(_code(checks, lines))
 
 
-async def _checked() -> list[Check]:
+def _code(checks: Sequence[Check], lines: Sequence[Check]) -> int:
+    wrong = [each for each in lines if each["state"] == "fail"]
+    states = {each["state"] for each in checks} | {"person" if each["person"] else "failed" for each in wrong}
+    return FAILED if "failed" in states else NEEDS_A_PERSON if "person" in states else FINE
+
+
+async def _checked(customer: str | None) -> tuple[list[Check], list[Check]]:
     """Each check needs the one before it, so the first failure ends them."""
     from keepstep.state.vault import read_key_file
 
     checks: list[Check] = []
+    lines: list[Check] = []
     try:
         found: Settings = settings()
         checks.append(_check("settings", found.path or "defaults and environment"))
@@ -144,10 +160,11 @@ async def _checked() -> list[Check]:
         checks.append(_check("key file", found.service.key_file))
         async with open_service(found) as service:
             checks.append(_check("database", service.db.dialect))
-            checks += [dict(each) for each in await service.check()]
+            checks += [dict(each) for each in await service.check(customer)]
+            lines += [dict(each) for each in (await service.ready_for_production(customer) if customer else ())]
     except Exception as error:  # every failure is a finding
         checks += _failures(error, ("settings", "key file", "database", "accounts")[min(len(checks), 3)])
-    return checks
+    return checks, lines
 
 
 def _failures(error: Exception, name: str) -> list[Check]:

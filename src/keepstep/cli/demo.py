@@ -6,6 +6,7 @@ life;
 and this driver. The report is the stand-ins' own judge's, which shares no code with the service.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,16 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from keepstep.cli.console import FAILED, FINE, write
 from keepstep.cli.report import summary
-from keepstep.model.errors import Problem
+from keepstep.model.errors import Problem, Refused
 
 CUSTOMER = "acme"
 START_SECONDS = 30.0
@@ -47,7 +49,12 @@ base_url = "{virtuous}"
 
 [customers.acme]
 name = "A nonprofit"
+
+[customers.acme.route]
+contact_tags_prefix = "{tags_prefix}"
+contact_webhooks = {contact_webhooks}
 """
+TAGS_PREFIX = "CC Tag: "
 
 
 @dataclass(slots=True)
@@ -61,6 +68,7 @@ class Demo:
     kills: Any = 1
     count: int = 500
     database: str | None = None
+    switches: dict[str, dict[str, str]] = field(default_factory=dict)
     urls: dict[str, Any] = field(default_factory=dict)
     port: int = 0
     _sandbox: subprocess.Popen[bytes] | None = None
@@ -78,6 +86,8 @@ class Demo:
             "days": self.days,
             "kills": self.kills,
             "count": self.count,
+            "switches": self.switches,
+            "tags_prefix": TAGS_PREFIX,
         }
         week: dict[str, Any] = self.ask("POST", "/week/start", asked)
         self._settle(week["credentials"])
@@ -90,7 +100,15 @@ class Demo:
     def _settle(self, credentials: dict[str, Any]) -> None:
         self.port = _free_port()
         database = self.database or f"sqlite:///{self.folder / 'keepstep.db'}"
-        (self.folder / "keepstep.toml").write_text(SETTINGS.format(database=database, port=self.port, **self.urls))
+        webhooks = self.switches.get("constant_contact", {}).get("contact_webhooks", "off") != "off"
+        filled = SETTINGS.format(
+            database=database,
+            port=self.port,
+            tags_prefix=TAGS_PREFIX,
+            contact_webhooks="true" if webhooks else "false",
+            **self.urls,
+        )
+        (self.folder / "keepstep.toml").write_text(filled)
         from keepstep.state.vault import write_key_file
 
         write_key_file(self.folder / "keepstep.key", os.urandom)
@@ -102,6 +120,20 @@ class Demo:
             for name in names
         ]
         self.keepstep("customer", "add", CUSTOMER, given="\n".join(lines))
+        if webhooks:
+            args = asyncio.run(self._contact_door())
+            self.ask("POST", "/act", {"vendor": "constant_contact", "name": "set_contact_webhook", "args": args})
+
+    async def _contact_door(self) -> dict[str, str]:
+        """Where the customer's webhooks about contacts arrive, and what signs them: no command shows secrets."""
+        from keepstep.cli.service import open_service
+        from keepstep.settings import load
+
+        async with open_service(load(self.folder / "keepstep.toml", {})) as service:
+            names = ("door_token", "webhook_secret")
+            found = [await service.db.run(service.vault.get, CUSTOMER, "constant_contact", name) for name in names]
+        token, secret = (one.reveal() if one else "" for one in found)
+        return {"url": f"http://127.0.0.1:{self.port}/hooks/constant_contact/{token}", "secret": secret}
 
     def start(self) -> None:
         """Start the service and wait until it takes work."""
@@ -196,6 +228,27 @@ def _free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def chosen(path: Path | None, given: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Switches of the stand-ins by vendor: those of a file, one table a vendor, and `vendor.name=value` over them.
+
+    Raises Refused for what is neither.
+    """
+    found: dict[str, dict[str, str]] = {}
+    if path is not None:
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+            found = {vendor: {name: str(value) for name, value in table.items()} for vendor, table in tables.items()}
+        except (ValueError, AttributeError) as error:
+            raise Refused(400, f"{path.name}: no table of switches for each vendor ({error})") from None
+    for one in given:
+        name, equals, value = one.partition("=")
+        vendor, dot, switch = name.partition(".")
+        if not (equals and dot and switch):
+            raise Refused(400, f"--switch {one}: write vendor.name=value, e.g. virtuous.import-run=manual")
+        found.setdefault(vendor, {})[switch] = value
+    return found
+
+
 def passed(report: dict[str, Any]) -> bool:
     """Is everything zero that must be, and every opt-out applied?"""
     return not any(report[key] for key in MUST_BE_ZERO) and report["opt_outs_applied"] >= report["opt_outs"]
@@ -210,10 +263,11 @@ def demo(
     days: int,
     kills: Any = 1,
     count: int = 500,
+    switches: dict[str, dict[str, str]] | None = None,
 ) -> int:
     """Run one demo; the exit code."""
     folder = Path(tempfile.mkdtemp(prefix="keepstep-demo-"))
-    one = Demo(folder, people, seed, days, kills, count, database)
+    one = Demo(folder, people, seed, days, kills, count, database, switches or {})
     try:
         report = _played(one, quiet=json)
     finally:

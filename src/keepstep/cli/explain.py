@@ -46,7 +46,7 @@ def explained(platform: str, explain_value: Any, data: bytes) -> tuple[dict[str,
         found = [{"platform": platform, **each} for each in explain_value(value)]
     except Exception as error:  # a connector's bug must not become a traceback in front of a user
         return _unreadable(platform, f"cannot be read ({type(error).__name__}); please report this"), FAILED
-    if len(found) == 1 and not _is_page(value, found[0]):
+    if len(found) == 1 and not _is_page(platform, explain_value, value, found):
         return found[0], FINE
     return {"snapshots": found}, FINE
 
@@ -67,20 +67,11 @@ def _place(error: Exception) -> str:
     return str(error)[:200] if type(error).__module__.startswith("msgspec") else type(error).__name__
 
 
-def _is_page(value: Any, only: Mapping[str, Any]) -> bool:
-    """Whether a single snapshot came out of a list or page.
-
-    Its id is on an element of a list, and not on the value itself.
-    """
+def _is_page(platform: str, explain_value: Any, value: Any, found: list[dict[str, Any]]) -> bool:
+    """Whether a single snapshot came out of a list or page: one of the value's lists, by itself, gives the same."""
     if not isinstance(value, Mapping):
         return isinstance(value, list)
-    record_id = only.get("record_id")
-    if record_id is None or _has_id(value, record_id):
+    if found[0].get("record_type") == "unknown":
         return False
-    return any(_has_id(each, record_id) for part in value.values() if isinstance(part, list) for each in part)
-
-
-def _has_id(value: Any, record_id: Any) -> bool:
-    return isinstance(value, Mapping) and any(
-        str(each) == str(record_id) for each in value.values() if isinstance(each, (str, int))
-    )
+    lists = (part for part in value.values() if isinstance(part, list) and len(part) == 1)
+    return any([{"platform": platform, **each} for each in explain_value(part)] == found for part in lists)

@@ -22,6 +22,13 @@ SAID: Mapping[str, Callable[[Row], str]] = {
     "consent in": lambda row: f"opted in again by their own act, at {row.get('happened')}",
 }
 
+STAGES = {
+    "waiting": "nightly batch",
+    "stuck": "stuck for a day",
+    "review": "need review",
+    "owed": "opt-outs owed",
+}
+
 
 def status(value: Row) -> None:
     """One block a customer."""
@@ -42,8 +49,12 @@ def _figures(one: Row) -> Table:
         table.add_row("", f"{count} {_words(reason)}")
     table.add_row("marked", _pairs(one["queue"]) or "nothing")
     table.add_row("steps", _pairs(one["steps_held"]) or "none wait")
-    batch = f"{one['waiting_for_batch']} wait, the longest {_age(one['waiting_longest_seconds'])}"
-    table.add_row("nightly batch", batch if one["waiting_for_batch"] else "nobody waits")
+    for name, title in STAGES.items():
+        stage = one[name]
+        if stage["count"]:
+            table.add_row(title, f"{stage['count']}, the oldest {_age(stage['oldest_seconds'])}: {stage['next']}")
+    if not one["waiting_for_batch"]:
+        table.add_row("nightly batch", "nobody waits")
     table.add_row("dead letters", str(one["dead_letters"]))
     table.add_row("last trouble", _pairs(one["last_trouble"]) if one["last_trouble"] else "none")
     table.add_row("calls today", _pairs(one["calls_today"]))
@@ -54,7 +65,8 @@ def _polls(polls: Mapping[str, Row]) -> Table:
     table = Table("poll", "last", "next", box=None, padding=(0, 2), header_style="dim")
     for name, poll in polls.items():
         if poll["next"] or poll["last"]:
-            table.add_row(_words(name), poll["last"] or "-", poll["next"] or "-")
+            last = _words(poll["trouble"]) if poll.get("trouble") else poll["last"] or "-"
+            table.add_row(_words(name), last, poll["next"] or "-")
     return table
 
 
@@ -65,6 +77,62 @@ def timeline(rows: Iterable[Row]) -> None:
         say = SAID.get(str(row["what"]), _plain)
         line = Text(f"{row['at']}  ", style="dim")
         console.print(line.append(say(row), style="not dim"), soft_wrap=True)
+
+
+STATE_STYLE = {"pass": "green", "fail": "red", "not applicable": "dim"}
+
+
+def readiness(lines: Iterable[Row]) -> None:
+    """The checklist: each line with its evidence, and what to do where it fails."""
+    console = Console()
+    for one in lines:
+        state = Text(f"{one['state']:<15}", style=STATE_STYLE.get(str(one["state"]), ""))
+        console.print(state.append(f"{one['line']}: {one['evidence']}", style="not dim"), soft_wrap=True)
+        if one["next"]:
+            console.print(Text(f"{'':<15}next: {one['next']}"), soft_wrap=True)
+
+
+def then(value: Row) -> None:
+    """Both sides beside each other, each with what was seen of it, and what came of that."""
+    console = Console()
+    console.print(Text(f"at {value['at']}, decided {value['decided'] or 'not yet'}", style="dim"))
+    for person in value["people"]:
+        reason = f": {_words(person['reason'])}" if person["reason"] else ""
+        console.print(Text(f"{person['record']}  {_words(person['standing'])}{reason}", style="bold"))
+        console.print(_sides(person))
+    for title, lines in (
+        ("wanted", [_wanted(step) for step in value["steps"]]),
+        ("known by then", [_known(act) for act in value["acts"]]),
+        ("noted", [_words(note["kind"]) for note in value["notes"]]),
+    ):
+        for line in lines:
+            console.print(Text(f"{title}: {line}"), soft_wrap=True)
+
+
+def _sides(person: Row) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for title in ("", "audience", "as seen", "CRM", "as seen"):
+        table.add_column(title, overflow="fold")
+    parts = [person[side][when] or {} for side in ("audience", "crm") for when in ("now", "seen")]
+    for name in dict.fromkeys(name for part in parts for name in part):
+        table.add_row(_words(name), *(Text(_said(part.get(name))) for part in parts))
+    return table
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value) or "none"
+    return "-" if value is None else "yes" if value is True else "no" if value is False else str(value)
+
+
+def _wanted(step: Row) -> str:
+    held = f", held: {_words(step['hold'])}" if step["hold"] else ""
+    return f"{_words(step['kind'])} {'to the CRM' if step['side'] == 'crm' else 'to the list service'}{held}"
+
+
+def _known(act: Row) -> str:
+    when = act["at"] or f"not later than {act['before']}"
+    return f"opted {act['direction']} ({act['kind']}, by {act['source']}), {when}"
 
 
 def _plain(row: Row) -> str:

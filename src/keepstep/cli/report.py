@@ -20,10 +20,42 @@ MEANING = {
     "lost": "people or edits that nobody can account for",
     "opt_outs": "people who opted out",
     "opt_outs_applied": "of them, opted out everywhere",
+    "bounces": "mails that came back from people's own addresses",
+    "bounces_applied": "of them, the address closed in Virtuous, or left by the person since",
+    "notes": "notes on contacts with our reference",
+    "notes_due": "bounces, deletions and complaints that leave one",
     "echo_writes": "writes that changed nothing",
     "rate_limit_breaches": "calls beyond a vendor's limit",
     "virtual_days": "simulated days",
     "seconds": "seconds it took",
+}
+# What the kinds of events mean, and what has to come of them, where the name does not say it all.
+EVENTS = {
+    "address_given": "somebody without an address gave one, and is created",
+    "address_handed_over": "somebody took the address that another one left",
+    "address_lost": "an address was taken away; Virtuous keeps it",
+    "address_swap": "two people changed addresses with each other; each takes the consent along",
+    "bounce_before_move": "mail came back, and then the person moved",
+    "bounce_hard": "no such address: closed in Virtuous at once, with a note",
+    "bounce_old_address": "mail to an address that the person had left: nothing happens",
+    "bounce_soft": "mailbox full and the like: closed as the route says, with a note",
+    "bounce_waiting": "mail came back before the contact existed",
+    "campaign_opt_out": "the link in a mail; the campaign's report tells",
+    "complaint": "a mail was called spam: opted out, with a note",
+    "contact_deleted": "deleted at Constant Contact: opted out in Virtuous, with a note, never deleted",
+    "contact_tag_staff": "staff added the Virtuous tag that stands for a contact's tag",
+    "custom_cleared": "a custom field was emptied; that does not travel",
+    "deletion_before_return": "deleted, and then the person subscribed again",
+    "entered_by_hand": "staff typed in somebody who waits in the import",
+    "imports_by_staff": "staff ran the imports that do not run by themselves, some later, a few never",
+    "list_renamed": "a list has another name; its tag stays",
+    "list_semicolon": "the list's name holds the sign that separates tags",
+    "move_after_bounce": "the new address stays closed until the person or an operator says so",
+    "permission_temp_hold": "the vendor holds an address: not mailable, not opted out",
+    "return_after_deletion": "the person's own act: opted in again",
+    "revival": "staff brought a deleted contact back: no act of the person, so parked",
+    "segment_added": "the imports' segment exists from now on",
+    "vacation_reply": "an automatic answer is no bounce",
 }
 ZERO = ("wrong_fields", "duplicates", "lost", "echo_writes", "rate_limit_breaches", "dead_letters", "pending")
 
@@ -60,9 +92,9 @@ def _figures(report: dict[str, Any]) -> Table:
 
 
 def _events(report: dict[str, Any]) -> Table:
-    table = Table("what people, staff and the world did", "times", box=None)
+    table = Table("what people, staff and the world did", "times", "", box=None)
     for kind, count in sorted((report.get("events") or {}).items()):
-        table.add_row(str(kind).replace("_", " "), str(count))
+        table.add_row(str(kind).replace("_", " "), str(count), f"[dim]{EVENTS.get(kind, '')}")
     return table
 
 

@@ -94,6 +94,7 @@ def _door(service: "Service") -> "Door":
     return Door(
         lookup=lookup,
         signatures=service.signatures,
+        accounts=service.accounts,
         db=service.db,
         clock=service.clock,
         chance=service.chance,

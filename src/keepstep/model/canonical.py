@@ -10,6 +10,8 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 import phonenumbers
@@ -60,11 +62,10 @@ def country(value: str | None) -> str:
 
 @lru_cache(maxsize=1)
 def _country_names() -> dict[str, str]:
-    from phonenumbers.geodata.locale import LOCALE_DATA  # 1 MB of names that most runs never need
-
+    known = _locales()
     # A name that starts with an asterisk points to another language's.
-    names = {name.casefold(): code for code, named in LOCALE_DATA.items() for name in named.values() if name[0] != "*"}
-    names |= {code.casefold(): code for code in LOCALE_DATA}
+    names = {name.casefold(): code for code, named in known.items() for name in named.values() if name[0] != "*"}
+    names |= {code.casefold(): code for code in known}
     return names | {
         "usa": "US",
         "u.s.a": "US",
@@ -73,6 +74,19 @@ def _country_names() -> dict[str, str]:
         "uk": "GB",
         "england": "GB",
     }
+
+
+def _locales() -> Mapping[str, Mapping[str, str]]:
+    """Country code to its name in each language: one file of phonenumbers, read by itself, since the package that it
+    lies in loads the area codes of the whole world first, which takes seconds."""
+    path = Path(phonenumbers.__file__).parent / "geodata" / "locale.py"
+    spec = spec_from_file_location("phonenumbers.names.locale", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    known: Mapping[str, Mapping[str, str]] = module.LOCALE_DATA
+    return known
 
 
 def address(value: Mapping[str, Any] | None) -> tuple[str, ...]:

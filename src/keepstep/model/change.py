@@ -24,22 +24,26 @@ class Step:
 
     Kinds and their payloads. `was` is what the decision saw there: a write over anything else is not made, it is
     decided anew. Ids are text; in a creation a phone is {kind, raw} or None, an address is {kind, street, city, state,
-    postal, country} or None.
+    postal, country} or None; `custom` is {name of the field in the CRM: value}; `lists` are ids of lists and of the
+    audience side's own tags.
 
     | side | kind | payload |
     |---|---|---|
-    | crm | submit | record_id, first_name, last_name, email, phone, address, lists [ids], tags [names] |
+    | crm | submit | record_id, first_name, last_name, email, phone, address, lists [ids], tags [names], custom |
     | crm | create | as submit; made directly, opted out |
     | crm | link | contact, record_id, individual |
     | crm | set_person | contact, individual, first_name, last_name (None: leave), was {first_name, last_name} |
     | crm | set_email | contact, individual, method, value, was |
+    | crm | swap_email | as set_email, type, opted_in: by a new method, where people change addresses with each other |
     | crm | set_phone | contact, individual, method (None: add), kind, value, was |
     | crm | set_address | contact, address (None: add), kind, street, city, state, postal, country, was {...} |
+    | crm | set_custom | contact, values {name: value}, was {name: value or None} |
     | crm | set_consent | contact, individual, method, opted_in |
     | crm | add_tag, remove_tag | contact, tag_id, tag, list_id |
     | crm | note | contact, text, act |
     | audience | opt_out | record_id, reason, source (Contact or Account) |
     | audience | join, leave | record_id, list_ids |
+    | audience | tag_on, tag_off | record_id, list_ids [tag ids of the audience side] |
     """
 
     party_id: str

@@ -4,52 +4,88 @@ Nothing we do turns out into in. The only way back is the person's own act on th
 the interval in which the opt-out must have happened (design section 4, consent).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from keepstep.model.canonical import fingerprint
-from keepstep.model.contact import AudienceContact, Consent, CrmContact, Method, Side
+from keepstep.model.canonical import email, fingerprint
+from keepstep.model.contact import AudienceContact, Consent, CrmContact, Method, Report, Side
+from keepstep.model.customer import Policy
+from keepstep.model.instant import Instant
 from keepstep.model.party import Act, Kind, Person
 
-
-def standing_out(acts: Iterable[Act]) -> Act | None:
-    """The opt-out that stands: the last one that no later act of the person lifted."""
-    return next(reversed(_standing(acts)), None)
+# A false of unknown origin opts nobody out, and the default of our own import says nothing.
+BINDING: tuple[Kind, ...] = ("choice", "record", "address")
 
 
-def _standing(acts: Iterable[Act]) -> list[Act]:
-    out: list[Act] = []
-    for act in acts:
-        if act.direction == "in":
-            out = []
-        elif act.kind in ("choice", "record"):
-            out.append(act)
-    return out
+def standing(acts: Iterable[Act], address: str | None) -> list[Act]:
+    """The opt-outs that stand for whoever has this address now. A bounce of another address has lapsed."""
+    here = email(address)
+    return [act for act in unlifted(acts) if act.kind != "address" or act.address == here]
 
 
-def observe_audience(person: Person, contact: AudienceContact) -> Person:
-    """Turn what the audience side says now into acts, against what was seen there. Our own writes are no acts."""
-    acts = list(person.acts)
-    if contact.consent is Consent.opted_out and person.consent is not Consent.opted_out:
-        acts.append(_out(person, acts, contact, "choice"))
-    if contact.deleted and not person.deleted:
-        acts.append(_out(person, acts, contact, "record"))
-    back = _way_back(contact, acts)
-    if back:
-        acts.append(_named(person, acts, back))
+def standing_out(acts: Iterable[Act], address: str | None) -> Act | None:
+    """The last opt-out that stands for whoever has this address now."""
+    return next(reversed(standing(acts, address)), None)
+
+
+def unlifted(acts: Iterable[Act]) -> list[Act]:
+    """Every opt-out that no later act of the person lifted, whatever its address. One from before the person came back
+    is lifted also where it is heard of after that."""
+    acts = tuple(acts)
+    back = max((_moment(act) for act in acts if act.direction == "in"), default=float("-inf"))
+    return [act for act in acts if act.direction == "out" and act.kind in BINDING and act.before >= back]
+
+
+def _moment(act: Act) -> Instant:
+    return act.before if act.at is None else act.at
+
+
+# --- what the audience side says -------------------------------------------------------------------------------------
+
+
+def observe_audience(
+    person: Person, contact: AudienceContact, lines: Sequence[Report] = (), policy: Policy | None = None
+) -> Person:
+    """Turn what the audience side says now into acts, against what was seen there: the reading, and the lines of
+    reports that name the person, oldest first. Our own writes are no acts."""
+    for act in (*_of_reading(person, contact), *_of_lines(person, contact, lines, policy or Policy())):
+        person = _with(person, act)
     is_in = contact.consent is Consent.opted_in and not contact.deleted
-    return replace(
-        person,
-        acts=tuple(acts),
-        consent=contact.consent,
-        deleted=contact.deleted,
-        in_at=contact.read_at if is_in else person.in_at,
-    )
+    in_at = contact.read_at if is_in else person.in_at
+    return returned(replace(person, consent=contact.consent, deleted=contact.deleted, in_at=in_at), contact)
 
 
-def _out(person: Person, acts: list[Act], contact: AudienceContact, kind: Kind) -> Act:
+def returned(person: Person, contact: AudienceContact) -> Person:
+    """The person, with a way back from everything that is known to stand, if this reading proves one."""
+    back = _way_back(contact, person.acts)
+    return _with(person, back) if back else person
+
+
+def _of_reading(person: Person, contact: AudienceContact) -> list[Act]:
+    acts = []
+    was_out = person.consent is Consent.opted_out
+    if contact.consent is Consent.opted_out and not (was_out and not _again(person, "choice", _own_opt_out(contact))):
+        acts.append(_out(person, contact, "choice"))
+    if contact.deleted and not (person.deleted and not _again(person, "record", contact.deleted_at)):
+        acts.append(_out(person, contact, "record"))
+    return acts
+
+
+def _own_opt_out(contact: AudienceContact) -> Instant | None:
+    """When the person opted out by an own act. What the account did may have been us."""
+    return contact.opt_out_at if contact.opt_out_source == "Contact" else None
+
+
+def _again(person: Person, kind: Kind, at: Instant | None) -> bool:
+    """Out before and out now, but since a moment that no act knows: a return and its end fell between two readings, or
+    the person opted out before we could. It is an opt-out of its own, and a return must be later than this one."""
+    before = [act for act in unlifted(person.acts) if act.side is Side.audience and act.kind == kind]
+    return at is not None and all(act.before < at and act.at != at for act in before)
+
+
+def _out(person: Person, contact: AudienceContact, kind: Kind) -> Act:
     choice = kind == "choice"
-    act = Act(
+    return Act(
         id="",
         side=Side.audience,
         kind=kind,
@@ -60,15 +96,52 @@ def _out(person: Person, acts: list[Act], contact: AudienceContact, kind: Kind) 
         source=contact.opt_out_source if choice else None,
         reason=contact.opt_out_reason if choice else None,
     )
-    return _named(person, acts, act)
 
 
-def _way_back(contact: AudienceContact, acts: list[Act]) -> Act | None:
-    """The person's own re-subscribe, if this reading proves one: later than every opt-out that stands.
+def _of_lines(person: Person, contact: AudienceContact, lines: Sequence[Report], policy: Policy) -> list[Act]:
+    known = {act.report for act in person.acts}
+    news = [line for line in lines if line.id not in known]
+    return [_of_line(line, contact) for line in news if line.kind == "opt_out" or _opts_out(line, lines, policy)]
 
-    An overlap with an opt-out's interval proves nothing.
-    """
-    out = _standing(acts)
+
+def _of_line(line: Report, contact: AudienceContact) -> Act:
+    """A report knows the moment itself. A bounce without an address is taken for one of the address that is there."""
+    bounce = line.kind == "bounce"
+    return Act(
+        id="",
+        side=Side.audience,
+        kind="address" if bounce else "choice",
+        direction="out",
+        after=line.at,
+        before=line.at,
+        at=line.at,
+        source="report" if bounce else "Contact",
+        reason=line.strength or "soft" if bounce else line.reason,
+        address=email(line.address or contact.email) if bounce else None,
+        code=line.code,
+        report=line.id,
+    )
+
+
+def _opts_out(bounce: Report, lines: Sequence[Report], policy: Policy) -> bool:
+    """Hard bounces do at once, soft ones as the route says; what was delivered is no bounce (CC facts 8)."""
+    if bounce.strength in ("hard", "delivered"):
+        return bounce.strength == "hard"
+    if policy.soft_bounces != "count":
+        return policy.soft_bounces == "opt_out"
+    return sum(_alike(one, bounce, policy.soft_bounce_span) for one in lines) >= policy.soft_bounce_count
+
+
+def _alike(one: Report, bounce: Report, span: float) -> bool:
+    """Another bounce of that address that counts towards this one; a hard one counts as well."""
+    same = one.kind == "bounce" and one.strength != "delivered" and email(one.address) == email(bounce.address)
+    return same and bounce.at - span < one.at <= bounce.at
+
+
+def _way_back(contact: AudienceContact, acts: Iterable[Act]) -> Act | None:
+    """The person's own re-subscribe, if this reading proves one: later than every opt-out not yet lifted, a lapsed
+    bounce among them. An overlap with an opt-out's interval proves nothing."""
+    out = unlifted(acts)
     own = contact.opt_in_source == "Contact" and contact.consent is Consent.opted_in and not contact.deleted
     if not out or not own or contact.opt_in_at is None:
         return None
@@ -85,6 +158,9 @@ def _way_back(contact: AudienceContact, acts: list[Act]) -> Act | None:
         at=contact.opt_in_at,
         source="Contact",
     )
+
+
+# --- what the CRM says -----------------------------------------------------------------------------------------------
 
 
 def observe_crm(person: Person, method: Method, crm: CrmContact, imports_opt_in: bool) -> Person:
@@ -104,7 +180,7 @@ def observe_crm(person: Person, method: Method, crm: CrmContact, imports_opt_in:
     if kind is None:
         return seen
     act = Act(id="", side=Side.crm, kind=kind, direction="out", after=person.true_at, before=crm.read_at, source="crm")
-    return replace(seen, acts=(*person.acts, _named(person, list(person.acts), act)))
+    return _with(seen, act)
 
 
 def _false_kind(person: Person, crm: CrmContact, imports_opt_in: bool) -> Kind | None:
@@ -140,6 +216,6 @@ def crm_false_is_ours(person: Person) -> bool:
     return false_kind(person) is None
 
 
-def _named(person: Person, acts: list[Act], act: Act) -> Act:
-    name = [person.record_id, act.side, act.kind, act.direction, act.before, len(acts)]
-    return replace(act, id=fingerprint(name)[:12])
+def _with(person: Person, act: Act) -> Person:
+    name = [person.record_id, act.side, act.kind, act.direction, act.before, len(person.acts)]
+    return replace(person, acts=(*person.acts, replace(act, id=fingerprint(name)[:12])))

@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from keepstep.model.instant import Instant
 
@@ -48,7 +49,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceContact:
-    """A person on lists. `lists` holds list ids, sorted; None where they were not read or the record has no say."""
+    """A person on lists. `lists` and `tags` hold ids, sorted; None where they were not read or the record has no say.
+
+    `custom_fields` holds (field id, value) pairs; of a select field the value is its choice ids, joined with commas.
+    """
 
     record_id: str
     read_at: Instant = 0.0
@@ -62,6 +66,7 @@ class AudienceContact:
     phones: tuple[Phone, ...] = ()
     addresses: tuple[Address, ...] = ()
     lists: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
     opt_in_source: str | None = None
     opt_in_at: Instant | None = None
     opt_out_source: str | None = None
@@ -71,6 +76,23 @@ class AudienceContact:
     updated_at: Instant | None = None
     whole: bool = True
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One line of a mailing's report: a fact about an address, which no reading of the contact repeats.
+
+    `strength` classes a bounce (delivered: none at all, such as an automatic answer); `code` is the vendor's own word.
+    """
+
+    id: str
+    record_id: str
+    kind: Literal["bounce", "opt_out"]
+    at: Instant
+    address: str | None = None
+    strength: Literal["hard", "soft", "delivered"] | None = None
+    code: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,24 @@ class Policy:
     """What a route says. The defaults are the design's (section 4); seconds where a number is a time.
 
     owners: which side wins when both changed a field differently. Email and consent always belong to the audience side.
+    soft_bounces: what a soft bounce does: opt out at once, after `soft_bounce_count` of them in `soft_bounce_span`, or
+    nothing. lists_to: lists become tags, or one custom field named `lists_field`, of which a person on several lists
+    gets the first of `lists_precedence`. contact_tags_prefix: the audience side's own tags travel under it; empty: not.
     """
 
     reference_source: str = "Constant Contact"
+    origin_segment_code: str = "CONSTANT-CONTACT-SYNC"
     tag_prefix: str = "CC: "
+    contact_tags_prefix: str = ""
+    lists_to: Literal["tags", "custom_field"] = "tags"
+    lists_field: str = ""
+    lists_precedence: tuple[str, ...] = ()
+    custom_fields: Literal["by_name", "off"] = "by_name"
+    custom_fields_owner: Literal["crm", "audience"] = "crm"
+    soft_bounces: Literal["opt_out", "count", "ignore"] = "opt_out"
+    soft_bounce_count: int = 3
+    soft_bounce_span: float = 2_592_000.0
+    contact_webhooks: bool = False
     owners: dict[str, Side] = field(
         default_factory=lambda: {
             "first_name": Side.crm,
@@ -35,11 +49,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cadence:
-    """How often each chore runs, in seconds."""
+    """How often each chore runs, in seconds. The sweep runs less often where the day's calls would not carry it."""
 
     changed: float = 3600.0
     opted_out: float = 900.0
+    deleted: float = 3600.0
     lists: float = 3600.0
+    fields: float = 86400.0
+    reports: float = 3600.0
     sweep: float = 86400.0
     crm_changed: float = 3600.0
     crm_sweep: float = 604800.0

@@ -5,6 +5,9 @@ Problem                 something the caller must know; its text is for people a
 │   └── Unanswered      nobody knows whether the call took effect: look before repeating
 ├── Blocked             the connection cannot be used until a person acts: pause it and tell its owner
 ├── Permanent           this call will never succeed: stop this step and show it
+│   ├── Missing         the record is not there
+│   ├── Conflicting     the record clashes with another one
+│   └── NotGranted      this connection was never given this kind of call: go on without it, and say so
 ├── Refused             bad input from a stranger: answer, record, change nothing
 ├── Misconfigured       a setting is wrong; holds every problem at once
 └── Overloaded          too much is waiting: the sender must come back
@@ -55,6 +58,10 @@ class Missing(Permanent):
 
 class Conflicting(Permanent):
     """The record clashes with another one (409)."""
+
+
+class NotGranted(Permanent):
+    """What is asked for needs a permission that its owner has not given (403); the connection's other work goes on."""
 
 
 class Refused(Problem):

@@ -1,19 +1,25 @@
 """Fields, three-way per field against what was seen: what changed on one side crosses, the owner wins a conflict.
 
 Only towards the CRM: writes of fields to the audience side are a route's choice and off (design section 4).
-An empty value never travels; an unmapped field is in no payload.
+An empty value never travels; an unmapped field is in no payload. Address and custom fields hang on the household: they
+travel with its first person, and the others only fill what is empty.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from keepstep.model.canonical import FIELDS, canonical, fits, same
+from keepstep.model import canonical, custom
+from keepstep.model.canonical import FIELDS
 from keepstep.model.change import Step, a_step
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual, Method, Side
+from keepstep.model.custom import LISTS, Binding
 from keepstep.model.customer import Policy
 from keepstep.model.instant import Instant
-from keepstep.model.party import Fields, Party, Person, address_parts, audience_fields, primary_first
+from keepstep.model.party import Fields, Label, Party, Person, address_parts, audience_fields, primary_first
 
 NAMES = ("first_name", "last_name")
+Values = dict[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +36,123 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The person as now seen, the writes that are wanted, the fields in conflict, and why a person must look at it."""
+    """The person as now seen, the writes that are wanted, the fields in conflict, why a person must look at it, and
+    what else the journal should say: kind and data."""
 
     person: Person
     steps: tuple[Step, ...] = ()
     conflicts: tuple[str, ...] = ()
     parked: str | None = None
+    notes: tuple[tuple[str, dict[str, str]], ...] = ()
 
 
-def compare(pair: Pair, policy: Policy) -> Compared:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What fields are compared by: the policy, and the custom fields in play by their key."""
+
+    policy: Policy
+    bound: Mapping[str, Binding]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (*FIELDS, *self.bound)
+
+    def empty(self, field: str, value: Any) -> bool:
+        if field in self.bound:
+            return not custom.canonical(self.bound[field], value)
+        return not canonical.canonical(field, value, self.policy.phone_region)
+
+    def same(self, field: str, one: Any, other: Any) -> bool:
+        if field in self.bound:
+            return custom.same(self.bound[field], one, other)
+        return canonical.same(field, one, other, self.policy.phone_region)
+
+    def fits(self, field: str, audience: Any, crm: Any) -> bool:
+        if field in self.bound:
+            return custom.fits(self.bound[field], audience, crm)
+        return canonical.fits(field, audience, crm, self.policy.phone_region)
+
+    def of_household(self, field: str) -> bool:
+        return field == "address" or field in self.bound
+
+    def audience_owns(self, field: str) -> bool:
+        if field in self.bound:
+            lists = self.bound[field].audience.field_id == LISTS
+            return lists or self.policy.custom_fields_owner == "audience"
+        return field == "email" or self.policy.owners.get(field, Side.crm) is Side.audience
+
+
+# --- custom fields ---------------------------------------------------------------------------------------------------
+
+
+def in_play(bindings: Iterable[Binding], labels: Iterable[Label], policy: Policy) -> dict[str, Binding]:
+    """The bindings that the route decides by, by key. The lists are choices under the names that they have now."""
+    names = {label.list_id: label.list_name for label in labels if label.kind == "list"}
+    found = {}
+    for one in bindings:
+        lists = one.audience.field_id == LISTS
+        wanted = policy.lists_to == "custom_field" if lists else policy.custom_fields == "by_name"
+        if wanted and not one.paused:
+            found[one.key] = replace(one, audience=replace(one.audience, choices=names)) if lists else one
+    return found
+
+
+def custom_values(contact: AudienceContact, bound: Mapping[str, Binding], policy: Policy) -> Values:
+    """What the audience side says now of each custom field, raw, by key."""
+    said = dict(contact.custom_fields)
+    return {
+        key: next(iter(_lists_in_order(contact, one, policy)), None)
+        if one.audience.field_id == LISTS
+        else said.get(one.audience.field_id)
+        for key, one in bound.items()
+    }
+
+
+def told_custom(contact: AudienceContact, bound: Mapping[str, Binding], policy: Policy) -> dict[str, str]:
+    """What a creation tells the CRM, by the names that its fields have there."""
+    values = custom_values(contact, bound, policy)
+    told = {one.crm.field_id: custom.to_crm(one, values[key]) for key, one in bound.items()}
+    return {name: value for name, value in told.items() if value}
+
+
+def _lists_in_order(contact: AudienceContact, lists: Binding, policy: Policy) -> list[str]:
+    """The lists of a person that have a name, those of the configured precedence first, then by name."""
+    names, wanted = lists.audience.choices, [canonical.text(name) for name in policy.lists_precedence]
+    ranks = {name: rank for rank, name in reversed(list(enumerate(wanted)))}
+    known = [one for one in contact.lists or () if one in names]
+    return sorted(known, key=lambda one: (ranks.get(canonical.text(names[one]), len(ranks)), names[one], one))
+
+
+# --- the comparison --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both sides now, by field, and of custom fields what the CRM is to be told: None where it cannot be."""
+
+    here: Fields
+    there: Fields
+    told: Values
+
+
+def compare(pair: Pair, policy: Policy, bindings: Iterable[Binding] = (), labels: Iterable[Label] = ()) -> Compared:
     """Decide every field of one linked person."""
     person, contact = pair.person, pair.contact
     if not contact.whole or contact.deleted or contact.consent is Consent.opted_out:
         return Compared(person)  # such a snapshot has an opinion on consent and deletion only
-    here = audience_fields(contact)
-    phone = phone_of(pair.individual, person, here["phone"], policy.phone_region)
-    there = _crm_fields(pair, phone)
-    verdicts = {field: _verdict(field, here, there, pair, policy) for field in FIELDS}
-    settled = {field for field, verdict in verdicts.items() if verdict != "write"}
-    person = replace(
-        person,
-        phone_method=phone.record_id if phone else None,
-        audience=_seen(person.audience, here, settled),
-        crm=_seen(person.crm, there, settled),
-        moved=_moved(pair, there, verdicts, policy.phone_region),
-    )
-    pair = replace(pair, person=person)
-    edited = verdicts["email"] == "keep" and bool(here["email"]) and not fits("email", here["email"], there["email"])
+    terms = Terms(policy, in_play(bindings, labels, policy))
+    phone = phone_of(pair.individual, person, audience_fields(contact)["phone"], policy.phone_region)
+    sides = _sides(pair, phone, terms)
+    verdicts = {field: _verdict(field, sides, pair, terms) for field in terms.fields}
+    remarks = _remarks(verdicts, sides, pair, terms)
+    seen = replace(_now_seen(pair, sides, verdicts, terms, remarks), phone_method=phone.record_id if phone else None)
+    news = [key for key, value in remarks.items() if (person.audience or {}).get(key) != value]
     return Compared(
-        person,
-        tuple(_writes(pair, here, there, verdicts)),
-        tuple(field for field in FIELDS if verdicts[field] == "conflict"),
-        "email_edited_in_crm" if edited else None,
+        seen,
+        tuple(_writes(replace(pair, person=seen), sides, verdicts, terms)),
+        tuple(field for field in terms.fields if verdicts[field] == "conflict"),
+        "email_edited_in_crm" if _edited(sides, verdicts, terms) else None,
+        tuple((key.split(":")[1], {"field": key.split(":", 2)[2]}) for key in news),
     )
 
 
@@ -86,7 +177,20 @@ def phone_of(individual: Individual, person: Person, value: str | None, region: 
 
 
 def _carrying(methods: list[Method], kind: str, value: str | None, region: str = "US") -> list[Method]:
-    return [method for method in methods if value and same(kind, method.value, value, region)]
+    return [method for method in methods if value and canonical.same(kind, method.value, value, region)]
+
+
+def _sides(pair: Pair, phone: Method | None, terms: Terms) -> Sides:
+    values = custom_values(pair.contact, terms.bound, terms.policy)
+    if not _speaks_for_household(pair):  # of several members' lists the household takes one member's
+        values |= {key: None for key, one in terms.bound.items() if one.audience.field_id == LISTS}
+    spoken = {key: custom.spoken(terms.bound[key].audience, value) for key, value in values.items()}
+    held = dict(pair.crm.custom_fields)
+    return Sides(
+        here={**audience_fields(pair.contact), **spoken},
+        there={**_crm_fields(pair, phone), **{key: held.get(one.crm.field_id) for key, one in terms.bound.items()}},
+        told={key: custom.to_crm(terms.bound[key], value) for key, value in values.items()},
+    )
 
 
 def _crm_fields(pair: Pair, phone: Method | None) -> Fields:
@@ -99,23 +203,29 @@ def _crm_fields(pair: Pair, phone: Method | None) -> Fields:
     }
 
 
-def _verdict(field: str, here: Fields, there: Fields, pair: Pair, policy: Policy) -> str:
-    """agreed; write (to the CRM); keep (what is there); conflict: both changed, and the CRM side owns the field."""
-    region, person = policy.phone_region, pair.person
-    owned = policy.owners.get(field, Side.crm) is Side.audience or field == "email"
-    ours, theirs = here[field], there[field]
-    if not canonical(field, ours, region):
+def _verdict(field: str, sides: Sides, pair: Pair, terms: Terms) -> str:
+    """agreed; write (to the CRM); keep (what is there); conflict: both changed, and the CRM side owns the field;
+    withheld: to be written, but nothing that the CRM takes says it."""
+    ours, theirs = sides.here[field], sides.there[field]
+    if terms.empty(field, ours):
         return "keep"  # fill-only: a clear does not travel
-    if fits(field, ours, theirs, region):
+    if terms.fits(field, ours, theirs):
         return "agreed"
-    empty = not canonical(field, theirs, region)
-    if field == "address" and not _speaks_for_household(pair):
-        return "write" if empty and not _address_seen(pair.party) else "keep"
-    if person.audience is None or person.crm is None:
-        return "write" if empty or owned or (field == "address" and _filled_in(pair, theirs)) else "conflict"
-    if same(field, ours, person.audience.get(field), region):
+    verdict = _crossing(field, ours, theirs, pair, terms)
+    return "withheld" if verdict == "write" and sides.told.get(field, "") is None else verdict
+
+
+def _crossing(field: str, ours: Any, theirs: Any, pair: Pair, terms: Terms) -> str:
+    """Both sides differ. A field without a base, such as one bound only now, is filled and overwrites nothing."""
+    empty, owned = terms.empty(field, theirs), terms.audience_owns(field)
+    here, there = pair.person.audience or {}, pair.person.crm or {}
+    if terms.of_household(field) and not _speaks_for_household(pair):
+        return "write" if empty and not _once_there(field, pair.party, terms) else "keep"
+    if field not in here or field not in there:
+        return "write" if empty or owned or _filled_in(field, theirs, pair, terms) else "conflict"
+    if terms.same(field, ours, here[field]):
         return "keep"
-    alone = same(field, theirs, person.crm.get(field), region) and not _overlaps(field, pair)
+    alone = terms.same(field, theirs, there[field]) and not _overlaps(field, pair)
     return "write" if owned or alone else "conflict"
 
 
@@ -126,41 +236,71 @@ def _overlaps(field: str, pair: Pair) -> bool:
     return moved is not None and otherwise is not None and otherwise < moved
 
 
-def _moved(pair: Pair, there: Fields, verdicts: dict[str, str], region: str) -> dict[str, Instant]:
-    """When each field was last seen changed on the CRM side by somebody else."""
-    seen = pair.person.crm or {}
-    kept = [field for field in seen if verdicts.get(field) in ("keep", "conflict")]
-    changed = [field for field in kept if not same(field, there[field], seen[field], region)]
-    return {**pair.person.moved, **dict.fromkeys(changed, pair.crm.read_at)}
-
-
 def _speaks_for_household(pair: Pair) -> bool:
     alive = [one.record_id for one in primary_first(pair.party, pair.crm) if not one.deleted]
     return alive[:1] == [pair.person.record_id]
 
 
-def _filled_in(pair: Pair, theirs: Fields) -> bool:
-    """Did another member fill the household's empty address before its first person was linked? That one's stands then,
-    whoever of them was linked first."""
-    others = [one for one in pair.party.people if one.filled and one.record_id != pair.person.record_id]
-    return any(same("address", theirs, (one.crm or {}).get("address")) for one in others)
+def _filled_in(field: str, theirs: Any, pair: Pair, terms: Terms) -> bool:
+    """Did another member fill what the household did not have before its first person was linked? That one's stands
+    then, whoever of them was linked first."""
+    others = [one for one in pair.party.people if field in one.filled and one.record_id != pair.person.record_id]
+    return any(terms.same(field, theirs, (one.crm or {}).get(field)) for one in others)
 
 
-def _address_seen(party: Party) -> bool:
-    """An address that was there and is gone was cleared by staff: other members do not fill it again."""
-    return any(one.crm and canonical("address", one.crm.get("address")) for one in party.people)
+def _once_there(field: str, party: Party, terms: Terms) -> bool:
+    """What was there and is gone was cleared by staff: other members do not fill it again."""
+    return any(not terms.empty(field, (one.crm or {}).get(field)) for one in party.people)
 
 
-def _seen(base: Fields | None, now: Fields, settled: set[str]) -> Fields:
-    """What is settled becomes seen; a field whose write is still wanted keeps its base until the write is done."""
-    old = base or {}
-    return {field: now[field] if field in settled else old.get(field) for field in FIELDS}
+def _edited(sides: Sides, verdicts: Mapping[str, str], terms: Terms) -> bool:
+    here, there = sides.here["email"], sides.there["email"]
+    return verdicts["email"] == "keep" and bool(here) and not terms.fits("email", here, there)
 
 
-def _writes(pair: Pair, here: Fields, there: Fields, verdicts: dict[str, str]) -> list[Step]:
-    wanted = {field for field, verdict in verdicts.items() if verdict == "write"}
-    steps = []
-    if not wanted.isdisjoint(NAMES):
+def _remarks(verdicts: Mapping[str, str], sides: Sides, pair: Pair, terms: Terms) -> dict[str, str]:
+    """What the journal should say once for each value: noted:KIND:FIELD, and the value."""
+    said = {
+        f"noted:value_withheld:{field}": sides.here[field] for field in terms.bound if verdicts[field] == "withheld"
+    }
+    for key, one in terms.bound.items():
+        lists = _lists_in_order(pair.contact, one, terms.policy) if one.audience.field_id == LISTS else []
+        if len(lists) > 1 and sides.here[key]:
+            said[f"noted:several_lists:{key}"] = ",".join(lists)
+    return said
+
+
+# --- what becomes seen, and what is written --------------------------------------------------------------------------
+
+
+def _now_seen(
+    pair: Pair, sides: Sides, verdicts: Mapping[str, str], terms: Terms, remarks: Mapping[str, str]
+) -> Person:
+    """What is settled becomes seen; a field whose write is still wanted keeps its base until the write is done, as does
+    a custom field that is not in play."""
+    settled = [field for field, verdict in verdicts.items() if verdict not in ("write", "withheld")]
+    before = {key: value for key, value in (pair.person.audience or {}).items() if not key.startswith("noted:")}
+    bare: Fields = dict.fromkeys(FIELDS)
+    return replace(
+        pair.person,
+        audience={**bare, **before, **{field: sides.here[field] for field in settled}, **remarks},
+        crm={**bare, **(pair.person.crm or {}), **{field: sides.there[field] for field in settled}},
+        moved=_moved(pair, sides.there, verdicts, terms),
+    )
+
+
+def _moved(pair: Pair, there: Fields, verdicts: Mapping[str, str], terms: Terms) -> dict[str, Instant]:
+    """When each field was last seen changed on the CRM side by somebody else."""
+    seen = pair.person.crm or {}
+    kept = [field for field in seen if verdicts.get(field) in ("keep", "conflict")]
+    changed = [field for field in kept if not terms.same(field, there[field], seen[field])]
+    return {**pair.person.moved, **dict.fromkeys(changed, pair.crm.read_at)}
+
+
+def _writes(pair: Pair, sides: Sides, verdicts: Mapping[str, str], terms: Terms) -> list[Step]:
+    wanted = [field for field, verdict in verdicts.items() if verdict == "write"]
+    here, there, steps = sides.here, sides.there, []
+    if any(name in wanted for name in NAMES):
         names = {field: here[field] if field in wanted else None for field in NAMES}
         steps.append(_write(pair, "set_person", {**names, "was": {field: there[field] for field in NAMES}}))
     if "email" in wanted:
@@ -174,7 +314,17 @@ def _writes(pair: Pair, here: Fields, there: Fields, verdicts: dict[str, str]) -
         # One household, one address: of two members who would fill it, the first one does.
         payload = {**place, **here["address"], "was": there["address"]}
         steps.append(_write(pair, "set_address", payload, target="set_address"))
-    return steps
+    named = {terms.bound[field].crm.field_id: field for field in wanted if field in terms.bound}
+    return [*steps, _set_custom(pair, sides, named)] if named else steps
+
+
+def _set_custom(pair: Pair, sides: Sides, named: Mapping[str, str]) -> Step:
+    """All of one contact in one write: the CRM takes them with the whole contact only (Virtuous facts 11). Of two
+    members who would fill something the first one does, then the other."""
+    values = {name: sides.told[field] for name, field in named.items()}
+    payload = {"contact": pair.crm.record_id, "values": values}
+    payload["was"] = {name: sides.there[field] for name, field in named.items()}
+    return a_step(pair.party.party_id, pair.person.record_id, "set_custom", payload, target="set_custom")
 
 
 def _write(pair: Pair, kind: str, payload: Fields, target: str | None = None) -> Step:

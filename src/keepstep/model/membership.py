@@ -1,6 +1,7 @@
 """Lists and tags, three-way per list against what was seen. Tags hang on the household, memberships on the person.
 
-No base, no removal. A person who left a list is not put back. Whoever is not mailable can only lose.
+No base, no removal. A person who left a list is not put back. Whoever is not mailable can only lose. The audience
+side's own tags are labels as its lists are, by other calls and under a prefix of their own; "list" means either here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,15 +18,23 @@ from keepstep.model.party import Label, Party, Person, Readings, primary_first, 
 # Parked for these reasons, nothing is known of whom the household's tags mean; for those, an answer may still widen.
 STRANGERS = ("individual_gone", "address_gone")
 DOUBTS = ("consent_unknown", "crm_opt_out_stands")
+# What puts a person on, and what takes off, by the kind of label.
+STEPS = {"list": ("join", "leave"), "tag": ("tag_on", "tag_off")}
+
+
+def in_play(label: Label, policy: Policy) -> bool:
+    """Does the route map labels of this kind to tags at all?"""
+    return policy.lists_to == "tags" if label.kind == "list" else bool(policy.contact_tags_prefix)
 
 
 def submitted_tags(lists: Iterable[str], labels: tuple[Label, ...], policy: Policy) -> tuple[list[str], list[str]]:
-    """The lists whose tag may travel inside an import, and those tags.
+    """The labels, of those whose ids these are, whose tag may travel inside an import, and those tags.
 
     `;` separates tags there, so a name that holds one goes by tag id after creation (Virtuous facts 10.1); a name that
     the CRM does not know is withheld.
     """
-    known = {label.list_id: label for label in labels if not label.paused and ";" not in label.tag_name}
+    usable = [label for label in labels if not label.paused and in_play(label, policy)]
+    known = {label.list_id: label for label in usable if ";" not in label.tag_name}
     fit = [known[one] for one in sorted(lists) if one in known]
     fit = [label for label in fit if label.tag_id or policy.unknown_tags == "send"]
     return [label.list_id for label in fit], [label.tag_name for label in fit]
@@ -88,12 +97,13 @@ class Seat:
         return self.readable and list_id in self.now and list_id in self.seen
 
 
-def _seat(person: Person, contact: AudienceContact | None, parked: str | None) -> Seat:
+def _seat(person: Person, contact: AudienceContact | None, parked: str | None, kind: str) -> Seat:
     silent = contact is None or contact.deleted or contact.consent is Consent.opted_out
-    known = parked not in STRANGERS and contact is not None and contact.lists is not None and not silent
+    read = None if contact is None else contact.lists if kind == "list" else contact.tags
+    known = parked not in STRANGERS and read is not None and not silent
     out = contact is not None and (silent or contact.consent is not Consent.opted_in)
-    now = frozenset(contact.lists or ()) if contact and known else frozenset()
-    out = out or standing_out(person.acts) is not None or parked == "deceased"
+    now = frozenset(read or ()) if known else frozenset()
+    out = out or standing_out(person.acts, contact.email if contact else None) is not None or parked == "deceased"
     return Seat(person, now, known, out, parked in DOUBTS)
 
 
@@ -104,9 +114,13 @@ def _wants(
     if crm is None or crm.merged_into or crm.archived:
         return []
     first = primary_first(party, crm)
-    seats = [_seat(one, readings.audience.get(one.record_id), parked.get(one.record_id)) for one in first]
+    seats = {
+        kind: [_seat(one, readings.audience.get(one.record_id), parked.get(one.record_id), kind) for one in first]
+        for kind in STEPS
+    }
     others = _of_unlinked(party, readings)
-    return [_Want(party, crm, label, seats, policy, others) for label in labels if label.usable() and seats]
+    usable = [label for label in labels if first and label.usable() and in_play(label, policy)]
+    return [_Want(party, crm, label, seats[label.kind], policy, others) for label in usable]
 
 
 def _of_unlinked(party: Party, readings: Readings) -> frozenset[str]:
@@ -116,9 +130,14 @@ def _of_unlinked(party: Party, readings: Readings) -> frozenset[str]:
     for anybody else.
     """
     strangers = [one for one in party.people if not one.individual]
-    read = [readings.audience[one.record_id].lists or () for one in strangers if one.record_id in readings.audience]
+    read = [held_by(readings.audience[one.record_id]) for one in strangers if one.record_id in readings.audience]
     sent = [one.submission.sent.get("lists") or () for one in strangers if one.submission]
     return frozenset(list_id for lists in (*read, *sent) for list_id in lists)
+
+
+def held_by(contact: AudienceContact) -> tuple[str, ...]:
+    """The lists that a person is on, and the tags."""
+    return (*(contact.lists or ()), *(contact.tags or ()))
 
 
 class _Want:
@@ -211,20 +230,19 @@ class _Want:
 
 
 def _list_steps(party_id: str, wants: list[_Want]) -> list[Step]:
-    """One step a person and direction, carrying all its lists, so that people with the same list set share a job."""
-    joins: dict[str, list[str]] = {}
-    leaves: dict[str, list[str]] = {}
+    """One step a person and kind, carrying all its lists, so that people with the same list set share a job."""
+    moved: dict[str, dict[str, list[str]]] = {kind: {} for kinds in zip(*STEPS.values(), strict=True) for kind in kinds}
     for want in wants:
-        for seat in want.joiners():
-            joins.setdefault(seat.person.record_id, []).append(want.list_id)
-        for seat in want.leavers():
-            leaves.setdefault(seat.person.record_id, []).append(want.list_id)
-    steps = [_list_step(party_id, "join", record_id, lists) for record_id, lists in joins.items()]
-    return steps + [_list_step(party_id, "leave", record_id, lists) for record_id, lists in leaves.items()]
+        on, off = STEPS[want.label.kind]
+        for kind, seats in ((on, want.joiners()), (off, want.leavers())):
+            for seat in seats:
+                moved[kind].setdefault(seat.person.record_id, []).append(want.list_id)
+    return [_list_step(party_id, kind, *one) for kind, people in moved.items() for one in people.items()]
 
 
 def _list_step(party_id: str, kind: str, record_id: str, lists: list[str]) -> Step:
     """Only what widens waits at the gate."""
+    widens = kind in [on for on, _ in STEPS.values()]
     return a_step(
         party_id,
         record_id,
@@ -232,5 +250,5 @@ def _list_step(party_id: str, kind: str, record_id: str, lists: list[str]) -> St
         {"record_id": record_id, "list_ids": sorted(lists)},
         side=Side.audience,
         group=f"{kind}:{','.join(sorted(lists))}",
-        hold="gate" if kind == "join" else None,
+        hold="gate" if widens else None,
     )

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from keepstep.model.canonical import ADDRESS_PARTS
-from keepstep.model.contact import Address, AudienceContact, Consent, CrmContact, Individual, Side
+from keepstep.model.contact import Address, AudienceContact, Consent, CrmContact, Individual, Report, Side
+from keepstep.model.custom import Binding
+from keepstep.model.customer import Policy
 from keepstep.model.instant import Instant
 
 Fields = dict[str, Any]
-Kind = Literal["choice", "record", "unknown", "default"]
+Kind = Literal["choice", "address", "record", "unknown", "default"]
 Standing = Literal["in_step", "pending", "parked", "left_out"]
 
 
@@ -22,8 +24,9 @@ Standing = Literal["in_step", "pending", "parked", "left_out"]
 class Act:
     """A consent fact. It happened after `after` (last read otherwise; None: unknown), by `before` (first read so).
 
-    kind: choice (the person, or staff for them), record (deletion), unknown (a false that nobody was seen to set),
-    default (a false whose only history is our own import).
+    kind: choice (the person, or staff for them), address (a bounce: it binds to `address`, canonical, and lapses with
+    it), record (deletion), unknown (a false that nobody was seen to set), default (a false whose only history is our
+    own import). `code`: the vendor's word for a bounce; `report`: the line of a report that it comes from.
     """
 
     id: str
@@ -35,6 +38,9 @@ class Act:
     at: Instant | None = None
     source: str | None = None
     reason: str | None = None
+    address: str | None = None
+    code: str | None = None
+    report: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +58,7 @@ class Person:
 
     `audience` and `crm` are the fields as last seen on each side, None before there is a base. `lists` and `consent`
     belong to the audience side, `opted_in` to the CRM side; `in_at` and `true_at` are the last readings that said
-    yes. `filled`: an
-    empty household address was filled with this person's.
+    yes. `filled`: fields of the household that were empty and were filled with this person's.
     `left`: lists that this person has left; they are kept out of every union. `added`: lists that we put this person on
     for a tag that is not yet seen together with the membership. `refused`: (target, fingerprint) of steps.
     """
@@ -78,7 +83,7 @@ class Person:
     noted: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     submission: Submission | None = None
-    filled: bool = False
+    filled: tuple[str, ...] = ()
     reread: bool = False
     standing: Standing = "pending"
     reason: str = "new"
@@ -115,7 +120,8 @@ class Party:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """Both sides now. `candidates` holds, per record id, the CRM contacts that a look-up by address or reference found.
+    """Both sides now. `candidates` holds, per record id, the CRM contacts that a look-up by address or reference found;
+    `reports` every line of a mailing's report that names the person, oldest first.
 
     `held` says who holds an individual already, by its id, and under "submission" who holds the address looked up.
     """
@@ -124,20 +130,49 @@ class Readings:
     audience: Mapping[str, AudienceContact] = field(default_factory=dict)
     candidates: Mapping[str, tuple[CrmContact, ...]] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
+    reports: Mapping[str, tuple[Report, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """A list and its tag. Ids are what is meant; names are labels. `paused` says why nothing may be decided by it."""
+    """A list of the audience side, or a tag of it, and its tag in the CRM. Ids are what is meant; names are labels.
+
+    kind: `list`, or `tag` (then `list_id` is the id of the audience side's tag). `paused` says why nothing may be
+    decided by it.
+    """
 
     list_id: str
     list_name: str
     tag_name: str
     tag_id: str | None = None
     paused: str | None = None
+    kind: Literal["list", "tag"] = "list"
 
     def usable(self) -> bool:
         return self.paused is None and self.tag_id is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a decision needs besides the party: the route's policy and labels, the moment, and one learned fact.
+
+    `imports_opt_in`: a method made by this organization's import was once seen opted in.
+    """
+
+    policy: Policy
+    labels: tuple[Label, ...]
+    now: Instant
+    imports_opt_in: bool = False
+    bindings: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something worth a line in the journal; no personal data."""
+
+    kind: str
+    record_id: str
+    data: Mapping[str, Any]
 
 
 PHONE_ORDER = ("mobile", "home", "work", "other")
@@ -172,6 +207,7 @@ def sent_fields(sent: Mapping[str, Any]) -> Fields:
         "email": sent.get("email"),
         "phone": phone.get("raw") if phone else None,
         "address": {part: place.get(part) for part in ADDRESS_PARTS} if place else None,
+        **{f"custom:{name}": value for name, value in (sent.get("custom") or {}).items()},
     }
 
 

@@ -106,11 +106,33 @@ def _value(field: str) -> Callable[[Party, Person, Answer, Answer], Party]:
     return rule
 
 
+def _swapped(party: Party, person: Person, payload: Answer, answer: Answer) -> Party:
+    """The method has another id, and says of consent what the one before it said. That is no news of anybody's."""
+    there = {"email": answer.get("value", payload["value"])}
+    person = _seen(person, {"email": payload["value"]}, there)
+    method = answer.get("method")
+    return party.with_person(replace(person, email_method=str(method) if method else None))
+
+
 def _address(party: Party, person: Person, payload: Answer, answer: Answer) -> Party:
-    person = replace(person, filled=not payload.get("was"))
+    person = _filled(person, {"address": payload.get("was")})
     parts = {name: payload.get(name) for name in ADDRESS_PARTS}
     there = {name: answer.get(name, value) for name, value in parts.items()}
     return party.with_person(_seen(person, {"address": parts}, {"address": there}))
+
+
+def _custom(party: Party, person: Person, payload: Answer, answer: Answer) -> Party:
+    """What the CRM says it has now, each under the name of its field there."""
+    person = _filled(person, {f"custom:{name}": value for name, value in payload["was"].items()})
+    here = {f"custom:{name}": value for name, value in payload["values"].items()}
+    there = {f"custom:{name}": value for name, value in (answer.get("values") or {}).items()}
+    return party.with_person(_seen(person, here, {**here, **there}))
+
+
+def _filled(person: Person, was: Mapping[str, Any]) -> Person:
+    """Which of these household fields this person has filled: those that were empty."""
+    others = [field for field in person.filled if field not in was]
+    return replace(person, filled=tuple(sorted([*others, *(field for field, value in was.items() if not value)])))
 
 
 def _seen(person: Person, here: Mapping[str, Any], there: Mapping[str, Any]) -> Person:
@@ -157,7 +179,9 @@ _RULES: dict[str, Callable[[Party, Person, Answer, Answer], Party]] = {
     "set_person": _values("first_name", "last_name"),
     "set_email": _value("email"),
     "set_phone": _value("phone"),
+    "swap_email": _swapped,
     "set_address": _address,
+    "set_custom": _custom,
     "set_consent": _consent,
     "add_tag": _tagged(added=True),
     "remove_tag": _tagged(added=False),
@@ -165,4 +189,6 @@ _RULES: dict[str, Callable[[Party, Person, Answer, Answer], Party]] = {
     "opt_out": _opted_out,
     "join": _membership(added=True),
     "leave": _membership(added=False),
+    "tag_on": _membership(added=True),
+    "tag_off": _membership(added=False),
 }

@@ -13,7 +13,16 @@ Every transaction locks the slot row before any other row of the customer, `put`
 from keepstep.queue.entries import Entry, defer, forget, put, take
 from keepstep.queue.jobs import Job, State, form, give_back, job_states, send, settle, unresolved
 from keepstep.queue.slots import Fenced, Paused, Slot, claim, expire_leases, guard, next_claim, release, renew, wake
-from keepstep.queue.steps import StepRow, backlog, hold_steps, let_go, replace_all_steps, replace_steps, steps_of
+from keepstep.queue.steps import (
+    StepRow,
+    backlog,
+    hold_steps,
+    let_go,
+    replace_all_steps,
+    replace_steps,
+    steps_of,
+    steps_of_kinds,
+)
 
 __all__ = [
     "Entry",
@@ -43,6 +52,7 @@ __all__ = [
     "send",
     "settle",
     "steps_of",
+    "steps_of_kinds",
     "take",
     "unresolved",
     "wake",

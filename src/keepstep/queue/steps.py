@@ -66,6 +66,12 @@ def steps_of(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> list
     return sorted(found, key=lambda row: row.id)
 
 
+def steps_of_kinds(tx: Connection, customer_id: str, kinds: Sequence[str]) -> list[StepRow]:
+    """All steps of these kinds, sent or not, by id."""
+    mine = select(*COLUMNS).where(step.c.customer_id == customer_id, step.c.kind.in_(kinds)).order_by(step.c.id)
+    return list(map(read_step, tx.execute(mine)))
+
+
 def replace_steps(tx: Connection, slot: Slot, party_id: str, steps: Sequence[Step], now: Instant) -> None:
     """These are the party's unsent steps now. See replace_all_steps."""
     replace_all_steps(tx, slot, {party_id: steps}, now)

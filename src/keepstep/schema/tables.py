@@ -5,94 +5,44 @@ Tables without it:
 `permit` and `application_key`, which belong to an application key over all customers.
 """
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    text,
-)
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, text
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from keepstep.schema import columns as c
 
-
-def _customer() -> Column[str]:
-    return Column("customer_id", Text, primary_key=True)
-
-
-def _words(name: str, *, key: bool = False, null: bool = False, default: str | None = None) -> Column[str]:
-    return Column(name, Text, primary_key=key, nullable=null, server_default=default)
-
-
-def _instant(name: str, *, null: bool = False, default: str | None = None) -> Column[float]:
-    return Column(name, Float, nullable=null, server_default=default)
-
-
-def _count(name: str, default: str = "0") -> Column[int]:
-    return Column(name, Integer, nullable=False, server_default=default)
-
-
-def _json(name: str, *, null: bool = False) -> Column[object]:
-    # JSON, not JSONB: raw vendor records keep their key order and may hold \u0000, which JSONB refuses.
-    return Column(name, JSON(none_as_null=True), nullable=null)
-
-
-def _number(name: str = "id") -> Column[int]:
-    # SQLite numbers rows by itself only for the exact type INTEGER.
-    kind: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
-    return Column(name, kind, primary_key=True, autoincrement=True)
-
-
-def _plain_customer() -> Column[str]:
-    return Column("customer_id", Text, nullable=False)
-
+metadata = c.metadata
 
 # state: active -> paused -> active. A paused customer is never claimed and sends nothing; its work is kept.
 customer = Table(
     "customer",
     metadata,
-    _customer(),
-    _words("state", default="active"),
-    _json("config"),
-    _instant("created"),
+    c.customer(),
+    c.words("state", default="active"),
+    c.json("config"),
+    c.instant("created"),
 )
 
 # health: ok -> blocked (reason says what the owner must do) -> ok.
 connection = Table(
     "connection",
     metadata,
-    _customer(),
-    _words("platform", key=True),
-    _words("account_id", null=True),
-    _words("health", default="ok"),
-    _words("reason", null=True),
-    _json("data"),
+    c.customer(),
+    c.words("platform", key=True),
+    c.words("account_id", null=True),
+    c.words("health", default="ok"),
+    c.words("reason", null=True),
+    c.json("data"),
 )
 
 secret = Table(
     "secret",
     metadata,
-    _customer(),
-    _words("platform", key=True),
-    _words("field", key=True),
-    _words("key_id"),
+    c.customer(),
+    c.words("platform", key=True),
+    c.words("field", key=True),
+    c.words("key_id"),
     Column("nonce", LargeBinary, nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
-    _instant("updated"),
+    c.instant("updated"),
 )
 
 # The customer's mutex. Free: lease_until <= now. Claimed: fence + 1, holder, lease_until ahead. Released: lease_until
@@ -102,10 +52,10 @@ secret = Table(
 slot = Table(
     "slot",
     metadata,
-    _customer(),
-    _instant("wake", null=True),
-    _instant("lease_until", default="0"),
-    _words("holder", null=True),
+    c.customer(),
+    c.instant("wake", null=True),
+    c.instant("lease_until", default="0"),
+    c.words("holder", null=True),
     Column("fence", BigInteger, nullable=False, server_default="0"),
     Index(None, "wake"),
 )
@@ -115,13 +65,13 @@ slot = Table(
 delivery = Table(
     "delivery",
     metadata,
-    _words("id", key=True),
-    _plain_customer(),
-    _words("platform"),
-    _instant("received"),
-    _json("headers"),
+    c.words("id", key=True),
+    c.plain_customer(),
+    c.words("platform"),
+    c.instant("received"),
+    c.json("headers"),
     Column("body", LargeBinary, nullable=False),
-    _words("state", default="new"),
+    c.words("state", default="new"),
     Index(
         "ix_delivery_new",
         "customer_id",
@@ -136,13 +86,13 @@ delivery = Table(
 alias = Table(
     "alias",
     metadata,
-    _customer(),
-    _words("platform", key=True),
-    _words("record_id", key=True),
-    _words("party_id"),
-    _words("standing", default="linked"),
-    _words("reason", null=True),
-    _instant("since"),
+    c.customer(),
+    c.words("platform", key=True),
+    c.words("record_id", key=True),
+    c.words("party_id"),
+    c.words("standing", default="linked"),
+    c.words("reason", null=True),
+    c.instant("since"),
     Index(None, "customer_id", "party_id"),
 )
 
@@ -151,31 +101,31 @@ alias = Table(
 custody = Table(
     "custody",
     metadata,
-    _customer(),
-    _words("kind", key=True),
-    _words("value", key=True),
-    _words("platform", key=True),
-    _words("record_id", key=True),
-    _words("party_id"),
+    c.customer(),
+    c.words("kind", key=True),
+    c.words("value", key=True),
+    c.words("platform", key=True),
+    c.words("record_id", key=True),
+    c.words("party_id"),
     Index(None, "customer_id", "party_id"),
 )
 
 # doc: what was last seen on each side, per party and per person. rev counts saves.
-party = Table("party", metadata, _customer(), _words("party_id", key=True), _json("doc"), _count("rev", "1"))
+party = Table("party", metadata, c.customer(), c.words("party_id", key=True), c.json("doc"), c.count("rev", "1"))
 
 # previous_at: when it was last read with another body.
 # One record as last read, raw. whole = every part that we ask for was asked for and answered; read_no counts reads.
 snapshot = Table(
     "snapshot",
     metadata,
-    _customer(),
-    _words("platform", key=True),
-    _words("record_id", key=True),
-    _count("read_no", "1"),
-    _instant("read_at"),
-    _json("body"),
+    c.customer(),
+    c.words("platform", key=True),
+    c.words("record_id", key=True),
+    c.count("read_no", "1"),
+    c.instant("read_at"),
+    c.json("body"),
     Column("whole", Boolean, nullable=False),
-    _instant("previous_at", null=True),
+    c.instant("previous_at", null=True),
 )
 
 # The consent ledger: append only. kind: choice | address | record; direction: out | in. [after, before] is the
@@ -184,20 +134,20 @@ snapshot = Table(
 act = Table(
     "act",
     metadata,
-    _number(),
-    _plain_customer(),
-    _words("party_id"),
-    _words("platform"),
-    _words("record_id"),
-    _words("address_hash", null=True),
-    _words("kind"),
-    _words("direction"),
-    _instant("after", null=True),
-    _instant("before", null=True),
-    _instant("at", null=True),
-    _words("source"),
-    _json("evidence", null=True),
-    _instant("seen_at"),
+    c.number(),
+    c.plain_customer(),
+    c.words("party_id"),
+    c.words("platform"),
+    c.words("record_id"),
+    c.words("address_hash", null=True),
+    c.words("kind"),
+    c.words("direction"),
+    c.instant("after", null=True),
+    c.instant("before", null=True),
+    c.instant("at", null=True),
+    c.words("source"),
+    c.json("evidence", null=True),
+    c.instant("seen_at"),
     Index(None, "customer_id", "party_id"),
     Index(None, "customer_id", "platform", "record_id"),
     sqlite_autoincrement=True,
@@ -209,14 +159,14 @@ act = Table(
 entry = Table(
     "entry",
     metadata,
-    _customer(),
-    _words("party_id", key=True),
-    _count("lane"),
-    _instant("due"),
-    _instant("arrived"),
-    _count("rev", "1"),
-    _count("tries"),
-    _words("fingerprint", null=True),
+    c.customer(),
+    c.words("party_id", key=True),
+    c.count("lane"),
+    c.instant("due"),
+    c.instant("arrived"),
+    c.count("rev", "1"),
+    c.count("tries"),
+    c.words("fingerprint", null=True),
     Index(None, "customer_id", "lane", "due"),
 )
 
@@ -226,21 +176,21 @@ entry = Table(
 step = Table(
     "step",
     metadata,
-    _number(),
-    _plain_customer(),
-    _words("party_id"),
-    _words("side"),
-    _words("kind"),
-    _words("target"),
-    _count("lane"),
-    _words("grp"),
-    _instant("since"),
-    _instant("due"),
-    _count("tries"),
-    _words("hold", null=True),
-    _words("job_id", null=True),
-    _words("member", null=True),
-    _json("payload"),
+    c.number(),
+    c.plain_customer(),
+    c.words("party_id"),
+    c.words("side"),
+    c.words("kind"),
+    c.words("target"),
+    c.count("lane"),
+    c.words("grp"),
+    c.instant("since"),
+    c.instant("due"),
+    c.count("tries"),
+    c.words("hold", null=True),
+    c.words("job_id", null=True),
+    c.words("member", null=True),
+    c.json("payload"),
     Index(
         "uq_step_unsent",
         "customer_id",
@@ -281,13 +231,13 @@ step = Table(
 submission = Table(
     "submission",
     metadata,
-    _customer(),
-    _words("record_id", key=True),
-    _words("party_id"),
-    _json("payload"),
-    _words("address", null=True),
-    _words("state", default="waiting"),
-    _instant("since"),
+    c.customer(),
+    c.words("record_id", key=True),
+    c.words("party_id"),
+    c.json("payload"),
+    c.words("address", null=True),
+    c.words("state", default="waiting"),
+    c.instant("since"),
     Index(None, "customer_id", "state"),
 )
 
@@ -297,16 +247,16 @@ submission = Table(
 job = Table(
     "job",
     metadata,
-    _customer(),
-    _words("id", key=True),
-    _words("side"),
-    _words("grp"),
-    _words("kind"),
-    _words("state", default="intent"),
-    _words("vendor_id", null=True),
-    _instant("look_at", null=True),
-    _instant("sent_at", null=True),
-    _json("payload", null=True),
+    c.customer(),
+    c.words("id", key=True),
+    c.words("side"),
+    c.words("grp"),
+    c.words("kind"),
+    c.words("state", default="intent"),
+    c.words("vendor_id", null=True),
+    c.instant("look_at", null=True),
+    c.instant("sent_at", null=True),
+    c.json("payload", null=True),
 )
 
 # The right to make one call now, over all customers of an application key. free_at: when this one may be taken again.
@@ -315,54 +265,105 @@ job = Table(
 permit = Table(
     "permit",
     metadata,
-    _words("key", key=True),
+    c.words("key", key=True),
     Column("n", Integer, primary_key=True, autoincrement=False),
-    _instant("free_at", default="0"),
-    _count("day"),
-    _count("used"),
-    _instant("stop", default="0"),
+    c.instant("free_at", default="0"),
+    c.count("day"),
+    c.count("used"),
+    c.instant("stop", default="0"),
 )
 
-application_key = Table("application_key", metadata, _words("key", key=True), _words("platform"), _json("data"))
+application_key = Table("application_key", metadata, c.words("key", key=True), c.words("platform"), c.json("data"))
 
 # Polls and chores. mark moves when a round is whole, cursor with every page (NULL = no round under way), due = next
 # time to run.
 mark = Table(
     "mark",
     metadata,
-    _customer(),
-    _words("platform", key=True),
-    _words("name", key=True),
-    _instant("mark", null=True),
-    _words("cursor", null=True),
-    _instant("due", null=True),
-    _json("data", null=True),
+    c.customer(),
+    c.words("platform", key=True),
+    c.words("name", key=True),
+    c.instant("mark", null=True),
+    c.words("cursor", null=True),
+    c.instant("due", null=True),
+    c.json("data", null=True),
     Index(None, "customer_id", "due"),
 )
 
+# kind: list | tag (a tag of the audience side, by its own id).
 # state: live -> paused (one side's name changed, reason says which) -> live; live | paused -> gone.
 label = Table(
     "label",
     metadata,
-    _customer(),
-    _words("list_id", key=True),
-    _words("list_name"),
-    _words("tag_id", null=True),
-    _words("tag_name", null=True),
-    _words("state", default="live"),
-    _words("reason", null=True),
+    c.customer(),
+    c.words("list_id", key=True),
+    c.words("list_name"),
+    c.words("tag_id", null=True),
+    c.words("tag_name", null=True),
+    c.words("state", default="live"),
+    c.words("reason", null=True),
+    c.words("kind", default="list"),
+)
+
+# Which custom field goes with which: `audience` and `crm` are the two definitions. state as of a label; crm NULL: no
+# field of that name there.
+field = Table(
+    "field",
+    metadata,
+    c.customer(),
+    c.words("field_id", key=True),
+    c.json("audience"),
+    c.json("crm", null=True),
+    c.words("state", default="live"),
+    c.words("reason", null=True),
+)
+
+# A line of a mailing's report, kept because no reading repeats it. kind: bounce | opt_out; strength: hard | soft |
+# delivered, of a bounce.
+report = Table(
+    "report",
+    metadata,
+    c.customer(),
+    c.words("platform", key=True),
+    c.words("id", key=True),
+    c.words("record_id"),
+    c.words("kind"),
+    c.instant("at"),
+    c.words("address", null=True),
+    c.words("strength", null=True),
+    c.words("code", null=True),
+    c.words("reason", null=True),
+    c.instant("seen_at"),
+    Index(None, "customer_id", "platform", "record_id"),
+)
+
+# What the journal's lines are about, as it was: a reading (platform and record say whose) or a party with what was
+# decided of it. Append only; it holds personal data and goes with its customer.
+history = Table(
+    "history",
+    metadata,
+    c.number(),
+    c.plain_customer(),
+    c.instant("at"),
+    c.words("party_id"),
+    c.words("platform", null=True),
+    c.words("record_id", null=True),
+    c.words("kind"),
+    c.json("body"),
+    Index(None, "customer_id", "party_id", "id"),
+    sqlite_autoincrement=True,
 )
 
 # What happened and why: append only.
 journal = Table(
     "journal",
     metadata,
-    _number(),
-    _plain_customer(),
-    _instant("at"),
-    _words("party_id", null=True),
-    _words("kind"),
-    _json("data", null=True),
+    c.number(),
+    c.plain_customer(),
+    c.instant("at"),
+    c.words("party_id", null=True),
+    c.words("kind"),
+    c.json("data", null=True),
     Index(None, "customer_id", "party_id", "id"),
     sqlite_autoincrement=True,
 )
@@ -371,16 +372,16 @@ journal = Table(
 dead_letter = Table(
     "dead_letter",
     metadata,
-    _customer(),
-    _words("id", key=True),
-    _words("party_id", null=True),
-    _instant("at"),
-    _words("side"),
-    _words("kind"),
-    _json("payload", null=True),
-    _json("answer", null=True),
-    _words("reason"),
-    _count("tries"),
-    _words("state", default="open"),
+    c.customer(),
+    c.words("id", key=True),
+    c.words("party_id", null=True),
+    c.instant("at"),
+    c.words("side"),
+    c.words("kind"),
+    c.json("payload", null=True),
+    c.json("answer", null=True),
+    c.words("reason"),
+    c.count("tries"),
+    c.words("state", default="open"),
     Index(None, "customer_id", "state", "at"),
 )

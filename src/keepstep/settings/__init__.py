@@ -147,7 +147,8 @@ def _customers(reader: Reader, tables: Mapping[str, Any]) -> dict[str, Customer]
         if not _NAME.fullmatch(name):
             reader.wrong(place, "is no customer id; use up to 64 letters, digits, - and _")
         given = reader.section(table, place, {"name": values.text, "route": values.table, "cadence": values.table})
-        cadence = Cadence(**reader.section(given.get("cadence", {}), (*place, "cadence"), _parsers(Cadence)))
+        often = dict.fromkeys((each.name for each in fields(Cadence)), values.cadence)
+        cadence = Cadence(**reader.section(given.get("cadence", {}), (*place, "cadence"), often))
         route = _route(reader, name, given.get("route", {}), cadence)
         found[name] = Customer(id=name, name=given.get("name", name), route=route)
     return found
@@ -169,6 +170,8 @@ def _parsers(kind: type) -> dict[str, Parser]:
 def _parser(name: str, hint: Any, default: Any) -> Parser:
     if name == "owners":
         return values.owners
+    if get_origin(hint) is tuple:
+        return values.texts
     if get_origin(hint) is Literal:
         return values.choice(*get_args(hint))
     if hint is float:

@@ -15,6 +15,9 @@ from keepstep.model.customer import Policy
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# As people say it, and as a route's settings do at the vendors' own pages.
+_OFTEN = {"15 min": "15m", "hourly": "1h", "daily": "1d", "weekly": "7d"}
+_LEAST_CADENCE = 60.0
 
 
 def is_loopback(url: str) -> bool:
@@ -73,6 +76,15 @@ def duration(value: Any) -> float:
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
     if seconds < 1:
         raise ValueError('is no duration; write "30s", "15m", "1h" or "1d"')
+    return seconds
+
+
+def cadence(value: Any) -> float:
+    """Seconds between two runs of a chore. Quicker than a minute it would leave a vendor's budget to nobody else."""
+    word = " ".join(value.lower().split()) if isinstance(value, str) else value
+    seconds = duration(_OFTEN.get(word, word) if isinstance(word, str) else word)
+    if seconds < _LEAST_CADENCE:
+        raise ValueError('is too often: a chore runs at most once a minute; write "1m", "15 min", "hourly" or "daily"')
     return seconds
 
 

@@ -1,11 +1,11 @@
 """Customers and their connections to platforms."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection as Tx
-from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, delete, func, select, update
 
 from keepstep.database import upsert
 from keepstep.model.instant import Instant
@@ -107,6 +107,18 @@ _CONNECTIONS = (
 def connections(tx: Tx, customer_id: str) -> list[Connection]:
     """All of a customer, by platform."""
     return [Connection(*row) for row in tx.execute(_CONNECTIONS, {"customer": customer_id})]
+
+
+def count(tx: Tx, platforms: Sequence[str]) -> int:
+    """How many connections to these platforms all customers have together."""
+    these = select(func.count()).select_from(connection).where(connection.c.platform.in_(platforms))
+    return tx.execute(these).scalar_one()
+
+
+def bind_account(tx: Tx, customer_id: str, platform: str, account_id: str) -> None:
+    """Remember which account a connection leads to."""
+    mine = (connection.c.customer_id == customer_id, connection.c.platform == platform)
+    tx.execute(update(connection).where(*mine).values(account_id=account_id))
 
 
 def get_connection(tx: Tx, customer_id: str, platform: str) -> Connection | None:

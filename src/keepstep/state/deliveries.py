@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Integer, bindparam, select, update
+from sqlalchemy import Connection, Integer, bindparam, func, select, update
 
 from keepstep.database import portions
 from keepstep.schema.tables import delivery
@@ -11,15 +11,20 @@ from keepstep.schema.tables import delivery
 # Built once: every turn asks it.
 _UNREAD = (
     select(delivery)
-    .where(delivery.c.customer_id == bindparam("customer"), delivery.c.state == "new")
+    .where(
+        delivery.c.customer_id == bindparam("customer"),
+        delivery.c.platform == bindparam("of"),
+        delivery.c.state == "new",
+    )
     .order_by(delivery.c.received, delivery.c.id)
     .limit(bindparam("most", type_=Integer))
 )
 
 
-def unread(tx: Connection, customer_id: str, limit: int = 200) -> list[dict[str, Any]]:
-    """New ones, oldest first: id, platform, received, headers, body."""
-    return [dict(row) for row in tx.execute(_UNREAD, {"customer": customer_id, "most": limit}).mappings()]
+def unread(tx: Connection, customer_id: str, platform: str, limit: int = 200) -> list[dict[str, Any]]:
+    """New ones of a platform, oldest first: id, platform, received, headers, body."""
+    these = {"customer": customer_id, "of": platform, "most": limit}
+    return [dict(row) for row in tx.execute(_UNREAD, these).mappings()]
 
 
 def settle(tx: Connection, customer_id: str, ids: Sequence[str], state: Literal["parsed", "refused"]) -> None:
@@ -29,16 +34,22 @@ def settle(tx: Connection, customer_id: str, ids: Sequence[str], state: Literal[
         tx.execute(update(delivery).where(*mine).values(state=state))
 
 
-def set_aside(tx: Connection, customer_id: str) -> None:
+def set_aside(tx: Connection, customer_id: str, platform: str) -> None:
     """They cannot be read now: without this an unread delivery would keep its slot due, turn after turn."""
-    _moved(tx, customer_id, "new", "aside")
+    _moved(tx, customer_id, platform, "new", "aside")
 
 
-def put_back(tx: Connection, customer_id: str) -> None:
+def put_back(tx: Connection, customer_id: str, platform: str) -> None:
     """Those set aside are unread again."""
-    _moved(tx, customer_id, "aside", "new")
+    _moved(tx, customer_id, platform, "aside", "new")
 
 
-def _moved(tx: Connection, customer_id: str, before: str, after: str) -> None:
-    mine = (delivery.c.customer_id == customer_id, delivery.c.state == before)
+def _moved(tx: Connection, customer_id: str, platform: str, before: str, after: str) -> None:
+    mine = (delivery.c.customer_id == customer_id, delivery.c.platform == platform, delivery.c.state == before)
     tx.execute(update(delivery).where(*mine).values(state=after))
+
+
+def counts(tx: Connection, customer_id: str) -> dict[str, int]:
+    """How many there are by state; the door stores none whose signature it does not believe."""
+    mine = select(delivery.c.state, func.count()).where(delivery.c.customer_id == customer_id)
+    return {row[0]: row[1] for row in tx.execute(mine.group_by(delivery.c.state))}

@@ -54,3 +54,10 @@ def latest(tx: Connection, customer_id: str, kinds: Sequence[str] = (), limit: i
     if kinds:
         mine = mine.where(journal.c.kind.in_(kinds))
     return [dict(row) for row in tx.execute(mine.order_by(journal.c.id.desc()).limit(limit)).mappings()]
+
+
+def since(tx: Connection, customer_id: str, kind: str, at: Instant, side: str | None = None) -> list[dict[str, Any]]:
+    """The lines of a kind since a moment, of one side where it is named, oldest first."""
+    mine = (journal.c.customer_id == customer_id, journal.c.kind == kind, journal.c.at >= at)
+    rows = tx.execute(select(journal).where(*mine).order_by(journal.c.id)).mappings()
+    return [dict(row) for row in rows if side is None or (row["data"] or {}).get("side") == side]

@@ -19,6 +19,7 @@ class Label:
     tag_name: str | None = None
     state: str = "live"
     reason: str | None = None
+    kind: str = "list"
 
 
 _COLUMNS = (
@@ -28,6 +29,7 @@ _COLUMNS = (
     label.c.tag_name,
     label.c.state,
     label.c.reason,
+    label.c.kind,
 )
 
 

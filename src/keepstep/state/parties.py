@@ -161,6 +161,19 @@ def holders(
     return found
 
 
+def custody_of(
+    tx: Connection, customer_id: str, party_ids: Sequence[str]
+) -> dict[str, list[tuple[str, str, str, str]]]:
+    """Party id to what it holds, sorted (kind, value, platform, record id); every party asked for is in the answer."""
+    found: dict[str, list[tuple[str, str, str, str]]] = {party_id: [] for party_id in party_ids}
+    columns = (custody.c.kind, custody.c.value, custody.c.platform, custody.c.record_id)
+    for some in portions(party_ids):
+        mine = (custody.c.customer_id == customer_id, custody.c.party_id.in_(some))
+        for row in tx.execute(select(custody.c.party_id, *columns).where(*mine)):
+            found[row.party_id].append((row.kind, row.value, row.platform, row.record_id))
+    return {party_id: sorted(rows) for party_id, rows in found.items()}
+
+
 def set_custody(tx: Connection, customer_id: str, party_id: str, rows: Sequence[tuple[str, str, str, str]]) -> None:
     """These (kind, value, platform, record id) are all that the party holds; a record's value held under another party
     moves here."""

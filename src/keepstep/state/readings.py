@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from keepstep.model.contact import CrmContact
 from keepstep.model.instant import Instant
 from keepstep.model.party import Party, Person
-from keepstep.state import journal, parties, snapshots
+from keepstep.state import history, journal, parties, snapshots
+from keepstep.state.history import Past
 
 Raw = Mapping[str, Any]
 
@@ -51,6 +52,7 @@ def file_audience(
     """Store audience records as read; those that are new or changed come back as record id to party id."""
     rows = [(record_id, raw, read_at, bool(raw.get("_whole", True))) for record_id, raw in records]
     changed = snapshots.store(tx, shelf.customer_id, shelf.audience, rows)
+    raws = dict(records)
     homes = parties.party_of(tx, shelf.customer_id, shelf.audience, [record_id for record_id, _ in records])
     fresh = {record_id: new_id() for record_id in changed if record_id not in homes}
     save(tx, shelf.customer_id, (_newcomer(party_id, record_id) for record_id, party_id in fresh.items()))
@@ -58,7 +60,18 @@ def file_audience(
         parties.set_alias(
             tx, shelf.customer_id, shelf.audience, record_id, party_id, now, standing="pending", reason="new"
         )
-    return {record_id: (homes | fresh)[record_id] for record_id in changed}
+    news = {record_id: (homes | fresh)[record_id] for record_id in changed}
+    _remember(tx, shelf, shelf.audience, {key: (party_id, raws[key]) for key, party_id in news.items()}, now)
+    return news
+
+
+def _remember(tx: Connection, shelf: Shelf, platform: str, read: Mapping[str, tuple[str, Raw]], now: Instant) -> None:
+    """Keep readings that say something new, as they were: `timeline --at` reads them."""
+    rows = [
+        Past(at=now, party_id=party_id, kind="reading", body=dict(raw), platform=platform, record_id=record_id)
+        for record_id, (party_id, raw) in read.items()
+    ]
+    history.append(tx, shelf.customer_id, rows)
 
 
 def _newcomer(party_id: str, record_id: str) -> Party:
@@ -88,7 +101,10 @@ def file_crm(
             _file_one(tx, shelf, contact, now, new_id)
             news.append(record_id)
     # Asked at the end: a party that one contact went to may have become part of another one since.
-    return sorted(set(parties.party_of(tx, shelf.customer_id, shelf.crm, news).values()))
+    found = parties.party_of(tx, shelf.customer_id, shelf.crm, news)
+    raws = {record_id: raw for record_id, raw, _ in ours if record_id in changed and record_id in found}
+    _remember(tx, shelf, shelf.crm, {key: (found[key], raw) for key, raw in raws.items()}, now)
+    return sorted(set(found.values()))
 
 
 def _read_as_before(tx: Connection, shelf: Shelf, homes: Mapping[str, str]) -> None:

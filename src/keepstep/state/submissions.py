@@ -2,13 +2,16 @@
 person."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from keepstep.database import portions, upsert
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import submission
+
+Stage = Literal["waiting", "stuck", "review"]
+STUCK, REVIEW = 86_400.0, 259_200.0
 
 
 def open_one(
@@ -59,6 +62,12 @@ def unresolved(tx: Connection, customer_id: str) -> list[dict[str, Any]]:
     mine = select(submission).where(submission.c.customer_id == customer_id, submission.c.state != "resolved")
     rows = tx.execute(mine.order_by(submission.c.since, submission.c.record_id)).mappings()
     return [dict(row) for row in rows]
+
+
+def stage(row: Mapping[str, Any], now: Instant) -> Stage:
+    """How long it has waited, in words: a day is a night's batch, after three days a person must look."""
+    age = now - row["since"]
+    return "review" if row["state"] == "review" or age >= REVIEW else "stuck" if age >= STUCK else "waiting"
 
 
 def _is(customer_id: str, record_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

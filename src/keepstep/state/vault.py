@@ -117,6 +117,13 @@ class Vault:
         )
         return [(row.platform, row.field) for row in found]
 
+    def stored(self, tx: Connection, customer: str) -> dict[tuple[str, str], Instant]:
+        """When each (platform, field) of this customer was stored last; no values."""
+        found = tx.execute(
+            select(table.c.platform, table.c.field, table.c.updated).where(table.c.customer_id == customer)
+        )
+        return {(row.platform, row.field): row.updated for row in found}
+
 
 def _place(customer: str, platform: str, field: str) -> tuple[ColumnElement[bool], ...]:
     return table.c.customer_id == customer, table.c.platform == platform, table.c.field == field

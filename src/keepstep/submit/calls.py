@@ -20,6 +20,7 @@ from keepstep.model.party import Party
 from keepstep.model.settle import outdated, refused, settle, submitted, withdrawn
 from keepstep.queue import Job, Slot, State, StepRow
 from keepstep.state import customers, dead_letters, journal, readings, submissions
+from keepstep.submit import custody, past
 from keepstep.submit.decided import CREATING, as_step
 from keepstep.telemetry import Event
 
@@ -129,11 +130,14 @@ def record(tx: Connection, desk: Desk, slot: Slot, result: Result, now: Instant)
     """Outcomes, seen and journal of one job, and a mark to look at its parties again."""
     queue.guard(tx, slot)
     found = readings.load(tx, desk.customer_id, sorted({row.party_id for row in result.job.steps}))
-    tally = _Tally(tx, desk, now, found)
+    tally = _Tally(tx, desk, now, dict(found))
     for row, outcome in zip(result.job.steps, result.outcomes, strict=True):
         tally.take(row, outcome)
     readings.save(tx, desk.customer_id, tally.parties.values())
+    changed = [party for key, party in tally.parties.items() if party != found[key]]
+    past.settled(tx, desk, changed, tally.ended, now)
     tally.settle(slot, result.job)
+    custody.given_up(tx, desk, result.job.steps, now)
     journal.append(tx, desk.customer_id, tally.lines)
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in sorted(found)], now)
     if result.blocked:
@@ -160,14 +164,13 @@ class _Tally:
         self.unknown = False
         self.vendor_id: str | None = None
         self.lines: list[tuple[Instant, str | None, str, dict[str, Any]]] = []
+        self.ended: list[dict[str, Any]] = []
 
     def take(self, row: StepRow, outcome: Outcome) -> None:
-        step = as_step(row)
-        if isinstance(outcome, Retry) and row.kind in CREATING:
-            self._creation_again(row)
-        if isinstance(outcome, Retry) and self._is_enough(row, outcome):
-            outcome = Dead(f"gave up after {row.tries + 1} tries: {outcome.reason}")
+        step, outcome = as_step(row), self._meant(row, outcome)
         self._line(row, outcome)
+        if isinstance(outcome, (Done, Nothing, Dead)) or (row.kind == "submit" and not isinstance(outcome, Retry)):
+            self.ended.append({"party": row.party_id, "side": row.side, "target": row.target})
         match outcome:
             case Done(answer):
                 self._keep(settle(self._party(row), step, answer))
@@ -192,6 +195,16 @@ class _Tally:
                 self.again[row.id] = self.now + self.desk.chance.uniform(after, after + min(after / 2, LONGEST_JITTER))
             case Dead():
                 self._bury(row, step, outcome)
+
+    def _meant(self, row: StepRow, outcome: Outcome) -> Outcome:
+        """What an outcome comes to for this very step."""
+        if isinstance(outcome, Dead) and outcome.status == 409 and custody.is_swapping(self.tx, self.desk, row):
+            return Retry(SLOW, outcome.reason)  # the other one is about to let go of the address
+        if isinstance(outcome, Retry) and row.kind in CREATING:
+            self._creation_again(row)
+        if isinstance(outcome, Retry) and self._is_enough(row, outcome):
+            return Dead(f"gave up after {row.tries + 1} tries: {outcome.reason}")
+        return outcome
 
     def _creation_again(self, row: StepRow) -> None:
         """A creation that did not happen frees its person; the next decision makes it anew from what is so then."""

@@ -17,13 +17,17 @@ from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import submitted
 from keepstep.queue import Job, Slot, StepRow
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, readings, submissions
-from keepstep.submit.load import Case, custody_rows
+from keepstep.submit import custody, past
+from keepstep.submit.custody import HELD, Turns, custody_rows
+from keepstep.submit.load import Case
 
 BATCH_ROWS = 100
 LIST_JOB_CONTACTS = 500
 AGAIN_PARKED = 86_400.0
 AGAIN_WAITING = 900.0
 CREATING = ("submit", "create")
+# Steps on the audience side that one job does for many people.
+SETS = ("join", "leave", "tag_on", "tag_off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +56,33 @@ def store(
 ) -> None:
     """Everything a batch of decisions changes."""
     queue.guard(tx, slot)
-    decisions = [verdict.decision for verdict in verdicts if verdict.decision]
     for verdict in verdicts:
-        if verdict.decision:
-            _store_one(tx, desk, verdict.case, verdict.decision, now)
-        else:
+        if verdict.decision is None:
             _bury(tx, desk, verdict, now)
-    busy = {case.party.party_id for case in cases if case.in_flight}
+    pairs = [(one.case, one.decision) for one in verdicts if one.decision]
+    asked = custody.ask(tx, desk, [decision for _, decision in pairs], _keep(tx, desk, pairs))
     taken = {row["address"]: row["record_id"] for row in submissions.unresolved(tx, desk.customer_id)}
-    wanted = {one.party.party_id: _allowed(tx, desk, one, busy, taken) for one in decisions}
+    allowed = [_allowed(tx, desk, case, decision, asked, taken) for case, decision in pairs]
+    for (case, _), (decision, _) in zip(pairs, allowed, strict=True):
+        _store_one(tx, desk, case, decision, now)
+    wanted = {decision.party.party_id: steps for decision, steps in allowed}
+    past.remember(tx, desk, [(decision, wanted[decision.party.party_id]) for decision, _ in allowed], now)
     queue.replace_all_steps(tx, slot, wanted, now)
+    custody.follow(tx, desk, slot, asked, [decision for decision, _ in allowed], now)
     queue.forget(tx, slot, [case.entry for case in cases if case.again is None])
     for case in cases:
         if case.again is not None:
             queue.defer(tx, slot, case.entry, now + case.again, now)
-    _again_later(tx, desk, decisions, now)
+    _again_later(tx, desk, [decision for decision, _ in allowed], now)
+
+
+def _keep(tx: Connection, desk: Desk, pairs: Sequence[tuple[Case, Decision]]) -> bool:
+    """Store what every party of the batch holds, before anybody asks who holds what."""
+    held = {
+        decision.party.party_id: custody_rows(desk, decision.party, case.readings.audience, case.readings.crm)
+        for case, decision in pairs
+    }
+    return custody.keep(tx, desk, held)
 
 
 def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: Instant) -> None:
@@ -80,7 +96,8 @@ def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: 
             _learn(tx, desk)
         if before.submission and not person.submission:
             _resolve(tx, desk, person, before.submission.since)
-    parties.set_custody(tx, desk.customer_id, party.party_id, custody_rows(desk, party, case.readings.audience))
+    if any(act.direction == "out" and _waits(party, record_id) for record_id, act in decision.acts):
+        _watch(tx, desk, now)
     consent.append(tx, desk.customer_id, [_ledger(desk, case, *pair, now) for pair in decision.acts])
     lines = [(now, party.party_id, note.kind, {"record": note.record_id, **note.data}) for note in decision.notes]
     journal.append(tx, desk.customer_id, [*lines, *_standing_lines(case, party, now)])
@@ -92,6 +109,17 @@ def _standing_lines(case: Case, party: Party, now: Instant) -> list[tuple[Instan
         for one, before in zip(party.people, case.party.people, strict=True)
         if (one.standing, one.reason) != (before.standing, before.reason)
     ]
+
+
+def _waits(party: Party, record_id: str) -> bool:
+    person = party.person(record_id)
+    return person is not None and person.submission is not None
+
+
+def _watch(tx: Connection, desk: Desk, now: Instant) -> None:
+    """An opt-out of somebody who waits in the batch is owed from this moment on."""
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, "watch_batch")
+    marks.put(tx, desk.customer_id, replace(mark, due=now))
 
 
 def _learn(tx: Connection, desk: Desk) -> None:
@@ -112,9 +140,9 @@ def _resolve(tx: Connection, desk: Desk, person: Person, since: Instant) -> None
 def _ledger(desk: Desk, case: Case, record_id: str, act: Act, now: Instant) -> dict[str, Any]:
     """An act for the ledger, which holds keyed hashes of addresses, so that erasure and proof can both hold."""
     contact = case.readings.audience.get(record_id)
-    address = contact.email if contact else None
+    address = act.address or (contact.email if contact else None)
     platform = desk.route.crm if act.side == "crm" else desk.route.audience
-    evidence = {"id": act.id, "reason": act.reason} if act.reason else {"id": act.id}
+    said = {"id": act.id, "reason": act.reason, "code": act.code, "report": act.report}
     return {
         "party_id": case.party.party_id,
         "platform": platform,
@@ -126,7 +154,7 @@ def _ledger(desk: Desk, case: Case, record_id: str, act: Act, now: Instant) -> d
         "before": act.before,
         "at": act.at,
         "source": act.source or act.side,
-        "evidence": evidence,
+        "evidence": {name: value for name, value in said.items() if value},
         "seen_at": now,
     }
 
@@ -141,14 +169,20 @@ def _bury(tx: Connection, desk: Desk, verdict: Verdict, now: Instant) -> None:
 
 
 def _allowed(
-    tx: Connection, desk: Desk, decision: Decision, busy: set[str], taken: dict[str | None, str]
-) -> list[Step]:
-    """Steps that may be stored now: while a call of the party is under way only consent goes on, and a creation whose
-    address another creation holds waits."""
-    in_flight = decision.party.party_id in busy
-    steps = [step for step in decision.steps if not in_flight or step.lane is Lane.consent]
-    free = [step for step in steps if taken.setdefault(_claims(step), step.member or "") == step.member]
-    return [_without_known_phone(tx, desk, step) if step.kind in CREATING else step for step in free]
+    tx: Connection, desk: Desk, case: Case, decision: Decision, asked: Turns, taken: dict[str | None, str]
+) -> tuple[Decision, list[Step]]:
+    """The steps that may be stored now, and the decision with the standing of whoever waits for an address: while a
+    call of the party is under way only consent goes on, and a creation whose address another one claims waits."""
+    decision = custody.awaited(decision, asked)
+    steps = [step for step in decision.steps if not case.in_flight or step.lane is Lane.consent]
+    free = []
+    for step in steps:
+        if taken.setdefault(_claims(step), step.member or "") == step.member:
+            fit = _without_known_phone(tx, desk, step) if step.kind in CREATING else step
+            free.append(custody.turned(fit, asked, case.readings.crm))
+        elif person := decision.party.person(step.member or ""):
+            decision = replace(decision, party=decision.party.with_person(custody.waiting(person)))
+    return decision, free
 
 
 def _claims(step: Step) -> str:
@@ -169,10 +203,10 @@ def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now:
     """Who waits for an address, or is parked without being linked, is looked at again without anybody asking."""
     items = []
     for decision in decisions:
-        reasons = {one.reason for one in decision.party.people if one.standing == "parked" and not one.individual}
-        if "address_held" in reasons:
+        people = decision.party.people
+        if any(one.reason == HELD for one in people):
             items.append((decision.party.party_id, Lane.changes, now + AGAIN_WAITING))
-        elif reasons:
+        elif any(one.standing == "parked" and not one.individual for one in people):
             items.append((decision.party.party_id, Lane.sweep, now + AGAIN_PARKED))
     queue.put(tx, desk.customer_id, items, now)
 
@@ -197,7 +231,7 @@ def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
 
 
 def _group_size(_side: str, kind: str) -> int:
-    return {"submit": BATCH_ROWS, "join": LIST_JOB_CONTACTS, "leave": LIST_JOB_CONTACTS}.get(kind, 1)
+    return BATCH_ROWS if kind == "submit" else LIST_JOB_CONTACTS if kind in SETS else 1
 
 
 def _open(tx: Connection, desk: Desk, job: Job, now: Instant) -> None:

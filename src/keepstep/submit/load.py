@@ -8,15 +8,16 @@ from sqlalchemy import Connection
 
 from keepstep import queue
 from keepstep.desk import Desk, asking, pause_after
-from keepstep.model.canonical import email, phone
+from keepstep.model.canonical import email
 from keepstep.model.change import Lane
-from keepstep.model.contact import AudienceContact, CrmContact
+from keepstep.model.contact import CrmContact, Report
+from keepstep.model.custom import Binding
 from keepstep.model.decide import Setting, needs_look_up
 from keepstep.model.errors import Permanent, Transient
 from keepstep.model.instant import Instant
-from keepstep.model.party import Label, Party, Person, Readings, audience_fields
+from keepstep.model.party import Label, Party, Person, Readings
 from keepstep.queue import Entry, Slot
-from keepstep.state import labels, marks, parties, readings, submissions
+from keepstep.state import fields, labels, marks, parties, readings, reports, submissions
 
 REREADS = 50
 REREAD_SECONDS = 5.0
@@ -57,13 +58,14 @@ def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> li
     here = readings.audience_of(tx, desk.shelf, found.values())
     there = readings.crm_of(tx, desk.shelf, found.values())
     before = readings.audience_before(tx, desk.shelf, found.values())
+    told = reports.of_records(tx, desk.customer_id, desk.route.audience, list(here))
     flying = _flying(tx, desk.customer_id, list(found))
     found |= {key: _never_sent(tx, desk, party) for key, party in found.items() if key not in flying}
     return [
         Case(
             entry,
             found[entry.party_id],
-            _stored(desk, found[entry.party_id], here, there, before),
+            _stored(desk, found[entry.party_id], here, there, before, told),
             in_flight=entry.party_id in flying,
             postponed="unknown_call" if flying.get(entry.party_id) else None,
             again=LOOKED_AT if flying.get(entry.party_id) else None,
@@ -95,7 +97,12 @@ def _flying(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[
 
 
 def _stored(
-    desk: Desk, party: Party, here: Mapping[str, Any], there: Mapping[str, Any], before: Mapping[str, Instant]
+    desk: Desk,
+    party: Party,
+    here: Mapping[str, Any],
+    there: Mapping[str, Any],
+    before: Mapping[str, Instant],
+    told: Mapping[str, tuple[Report, ...]],
 ) -> Readings:
     read = {one.record_id: here[one.record_id] for one in party.people if one.record_id in here}
     audience = {
@@ -103,7 +110,8 @@ def _stored(
         for record_id, (raw, read_at, _whole) in read.items()
     }
     raw = there.get(party.crm_id or "")
-    return Readings(crm=desk.crm.snapshot(raw[0], raw[1]) if raw else None, audience=audience)
+    lines = {record_id: told[record_id] for record_id in read if record_id in told}
+    return Readings(crm=desk.crm.snapshot(raw[0], raw[1]) if raw else None, audience=audience, reports=lines)
 
 
 async def _read_again(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]:
@@ -290,21 +298,15 @@ def setting(tx: Connection, desk: Desk, now: Instant) -> Setting:
             tag_name=one.tag_name or "",
             tag_id=one.tag_id,
             paused=one.reason if one.state != "live" else None,
+            kind="tag" if one.kind == "tag" else "list",
         )
         for one in labels.every(tx, desk.customer_id)
     )
     learned = marks.get(tx, desk.customer_id, desk.route.crm, "imports").data or {}
-    return Setting(policy=desk.route.policy, labels=known, now=now, imports_opt_in=bool(learned.get("opt_in")))
-
-
-def custody_rows(desk: Desk, party: Party, here: Mapping[str, AudienceContact]) -> list[tuple[str, str, str, str]]:
-    """Which addresses and phones a party holds on the audience side, canonical."""
-    rows = []
-    for person in party.people:
-        contact = here.get(person.record_id)
-        fields = audience_fields(contact) if contact else {}
-        if fields.get("email"):
-            rows.append(("email", email(fields["email"]), desk.route.audience, person.record_id))
-        if fields.get("phone"):
-            rows.append(("phone", phone(fields["phone"]), desk.route.audience, person.record_id))
-    return rows
+    bound = tuple(
+        Binding(audience=one.audience, crm=one.crm, paused=one.reason if one.state != "live" else None)
+        for one in fields.every(tx, desk.customer_id)
+        if one.crm is not None
+    )
+    opt_in = bool(learned.get("opt_in"))
+    return Setting(policy=desk.route.policy, labels=known, now=now, imports_opt_in=opt_in, bindings=bound)

@@ -4,14 +4,15 @@ Three kinds of commits and no await inside any: T1 takes work, T2 stores decisio
 Polls and re-reads commit on their own before T2, under the same fence.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
-from keepstep.desk import BLOCKED_PAUSE, DELIVERIES, LONGEST_JITTER, Chore, Desk, pause_after
-from keepstep.model.errors import Blocked, Problem, Transient
+from keepstep.desk import BLOCKED_PAUSE, DELIVERIES, LONGEST_JITTER, LONGEST_PAUSE, Chore, Desk, pause_after
+from keepstep.model.errors import Blocked, Permanent, Problem, Transient
 from keepstep.model.instant import Instant
 from keepstep.queue import Entry, Fenced, Paused, Slot
 from keepstep.state import customers, deliveries, journal, marks
@@ -20,12 +21,16 @@ from keepstep.submit import calls, decided, load
 Step = Callable[[Desk, Slot], Awaitable[object]]
 
 
-async def turn(desk: Desk, slot: Slot, parse: Step, chores: Sequence[Chore]) -> None:
-    """Look at open calls, read deliveries, do one due chore, decide what is marked, write what is decided."""
+async def turn(desk: Desk, slot: Slot, readers: Mapping[str, Step], chores: Sequence[Chore]) -> None:
+    """Look at open calls, read deliveries, do one due chore, decide what is marked, write what is decided.
+
+    `readers`: how each platform's deliveries are read.
+    """
     try:
         for job in await desk.db.run(queue.unresolved, slot, desk.clock.now()):
             await calls.look(desk, slot, job)
-        await _guarded(desk, slot, desk.route.crm, lambda: parse(desk, slot), DELIVERIES)
+        for platform, read in readers.items():
+            await _guarded(desk, slot, platform, partial(read, desk, slot), DELIVERIES)
         await _chore(desk, slot, chores)
         await _guarded(desk, slot, desk.route.crm, lambda: decide(desk, slot))
         jobs = await desk.db.run(decided.form, desk, slot, desk.clock.now())
@@ -81,7 +86,9 @@ async def _guarded(
         await desk.db.run(_block, desk, slot, platform, problem, chore)
     except Problem as problem:
         after = problem.retry_after if isinstance(problem, Transient) else None
-        await desk.db.run(_later, desk, slot, platform, chore, after, str(problem))
+        # What is refused is not asked for every minute: somebody must change something first.
+        longest = BLOCKED_PAUSE if isinstance(problem, Permanent) else LONGEST_PAUSE
+        await desk.db.run(_later, desk, slot, platform, chore, after, str(problem), longest)
     except Exception as failure:  # a bug in one piece of work must not keep the customer's others from their turn
         telemetry.note(telemetry.Process.failed, source=chore or "reading", **telemetry.trouble_of(failure))
         await desk.db.run(_later, desk, slot, platform, chore, None, type(failure).__name__)
@@ -94,26 +101,33 @@ def _block(tx: Connection, desk: Desk, slot: Slot, platform: str, problem: Block
 
 
 def _later(
-    tx: Connection, desk: Desk, slot: Slot, platform: str, chore: str | None, after: float | None, why: str
+    tx: Connection,
+    desk: Desk,
+    slot: Slot,
+    platform: str,
+    chore: str | None,
+    after: float | None,
+    why: str,
+    longest: float = LONGEST_PAUSE,
 ) -> None:
-    """Again after what the vendor said, else after a pause that doubles to a minute."""
+    """Again after what the vendor said, else after a pause that doubles to the longest."""
     queue.guard(tx, slot)
     now = desk.clock.now()
     line = {"platform": platform, "chore": chore or "reading", "why": why}
     journal.append(tx, desk.customer_id, [(now, None, "read_failed", line)])
     if chore is None:
         for entry in queue.take(tx, slot, now):
-            queue.defer(tx, slot, entry, _moment(desk, now, after, entry.tries), now)
+            queue.defer(tx, slot, entry, _moment(desk, now, after, entry.tries, longest), now)
         return
     mark = marks.get(tx, desk.customer_id, platform, chore)
     data = dict(mark.data or {})
     tries = int(data.get("tries") or 0)
-    changed = replace(mark, due=_moment(desk, now, after, tries), data=data | {"tries": tries + 1})
+    changed = replace(mark, due=_moment(desk, now, after, tries, longest), data=data | {"tries": tries + 1})
     marks.put(tx, desk.customer_id, changed)
     if chore == DELIVERIES:
-        deliveries.set_aside(tx, desk.customer_id)
+        deliveries.set_aside(tx, desk.customer_id, platform)
 
 
-def _moment(desk: Desk, now: Instant, after: float | None, tries: int) -> Instant:
-    pause = after if after is not None else pause_after(tries)
+def _moment(desk: Desk, now: Instant, after: float | None, tries: int, longest: float) -> Instant:
+    pause = after if after is not None else pause_after(tries, longest)
     return now + desk.chance.uniform(pause, pause + min(pause / 2, LONGEST_JITTER))

@@ -1,4 +1,5 @@
-"""The door for deliveries: verify raw bytes, store, answer. It parses nothing, so no body can hurt it."""
+"""The door for deliveries: verify raw bytes, store, answer. What is not signed is never parsed, so no stranger's body
+can hurt it."""
 
 import re
 from collections import Counter
@@ -29,10 +30,12 @@ _MOST_VALUE = 500
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whose door a token opens, and the secrets that sign its deliveries: the current one and maybe the previous."""
+    """Whose door a token opens, the secrets that sign its deliveries (the current one and maybe the previous), and the
+    account that the connection leads to, as far as it is known."""
 
     customer_id: str
     secrets: tuple[bytes, ...]
+    account_id: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class Door:
 
     lookup: (platform, path token) -> Sender or None; asked once a minute at most for each token.
     signatures: platform -> function of the headers (lower-case names) that gives the signature texts of a delivery.
+    accounts: platform -> function of the body that gives the account it names, for those whose deliveries do.
     wake: marks the customer's slot as due in a transaction of its own and wakes the worker.
     advance: in virtual time only: sets the clock, waits until all is idle, gives the next due moment.
     """
@@ -51,6 +55,7 @@ class Door:
     clock: Clock
     chance: Chance
     wake: Callable[[str], Awaitable[None]]
+    accounts: Mapping[str, Callable[[bytes], str | None]] = field(default_factory=dict)
     ready: Callable[[], Awaitable[bool]] | None = None
     advance: Callable[[Instant], Awaitable[Instant | None]] | None = None
     refused: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -63,7 +68,9 @@ class Door:
         headers = _headers(scope)
         body = await body_of(scope, receive)
         if not verify(body, self.signatures[platform](headers), sender.secrets):
-            raise self._unsigned(sender.customer_id, platform)
+            raise self._refused(sender.customer_id, platform)
+        if self._foreign(platform, sender, body):
+            raise self._refused(sender.customer_id, platform)
         try:
             await self.db.append(delivery, self._row(sender.customer_id, platform, headers, body))
         except Overloaded:
@@ -92,13 +99,19 @@ class Door:
             del self._known[next(iter(self._known))]
         self._known[platform, token] = now, sender
 
-    def _unsigned(self, customer_id: str, platform: str) -> Refused:
+    def _foreign(self, platform: str, sender: Sender, body: bytes) -> bool:
+        """Signed, but about an account that is another customer's or nobody's."""
+        account_of = self.accounts.get(platform)
+        named = account_of(body) if account_of and sender.account_id else None
+        return named is not None and named != sender.account_id
+
+    def _refused(self, customer_id: str, platform: str) -> Refused:
         self.refused[customer_id, 401] += 1
         count = self.refused[customer_id, 401]
         # At 1, 10, 100, ...: whoever floods the door must not fill the log.
         if str(count).strip("0") == "1":
             telemetry.report(Event.delivery_refused, customer_id, platform=platform, status=401, count=count)
-        return Refused(401, "not signed with this door's secret")
+        return Refused(401, "not this door's")
 
     def _row(self, customer_id: str, platform: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         return {

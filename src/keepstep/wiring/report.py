@@ -1,5 +1,5 @@
-"""What the command line shows: reads of the state, as JSON values with moments in RFC 3339. Nothing here calls a vendor
-but `check`."""
+"""What the command line shows: reads of the state, as JSON values with moments in RFC 3339. Nothing here calls a
+vendor."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection as Tx
 
 from keepstep import queue
+from keepstep.model.canonical import email
 from keepstep.model.change import Lane
-from keepstep.model.errors import Blocked, Problem, Refused
+from keepstep.model.errors import Refused
 from keepstep.model.instant import Instant, format_instant
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, permits, submissions
 from keepstep.state.parties import Alias
+from keepstep.wiring import past, waiting
 
 if TYPE_CHECKING:
+    from keepstep.desk import Desk
     from keepstep.wiring.service import Service
 
 Row = dict[str, Any]
@@ -34,7 +37,7 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
     route = service.settings.route(customer_id)
     aliases = _people(tx, route.audience, customer_id)
     backlog = queue.backlog(tx, customer_id)
-    waiting = submissions.unresolved(tx, customer_id)
+    unresolved = submissions.unresolved(tx, customer_id)
     reasons = Counter(f"{one.standing}: {one.reason}" for one in aliases if one.standing in ("parked", "left_out"))
     key = service.settings.platforms[route.audience].application_key
     return {
@@ -45,8 +48,9 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
         "queue": {Lane(lane).name: count for lane, (count, _) in backlog["entries"].items()},
         "oldest_seconds": max((now - oldest for _, oldest in backlog["entries"].values()), default=0.0),
         "steps_held": {hold or "ready": count for hold, count in backlog["steps"].items()},
-        "waiting_for_batch": len(waiting),
-        "waiting_longest_seconds": max((now - row["since"] for row in waiting), default=0.0),
+        "waiting_for_batch": len(unresolved),
+        "waiting_longest_seconds": max((now - row["since"] for row in unresolved), default=0.0),
+        **waiting.stages(tx, route, now),
         "dead_letters": dead_letters.count(tx, customer_id),
         "last_trouble": _trouble(tx, customer_id),
         "calls_today": {route.audience: permits.used_today(tx, key, now)},
@@ -61,8 +65,10 @@ def _trouble(tx: Tx, customer_id: str) -> Row | None:
 
 
 def _poll(mark: marks.Mark) -> Row:
-    finished = (mark.data or {}).get("finished")
-    return {"last": _text(finished), "next": _text(mark.due), "mark": _text(mark.mark)}
+    data = mark.data or {}
+    moments = {"last": _text(data.get("finished")), "next": _text(mark.due), "mark": _text(mark.mark)}
+    more = {"every_seconds": data.get("every"), "trouble": data.get("trouble")}
+    return moments | {name: value for name, value in more.items() if value is not None}
 
 
 def _text(at: Instant | None) -> str | None:
@@ -99,6 +105,18 @@ async def timeline(service: "Service", customer_id: str, record: str) -> Sequenc
     return await service.db.run(_timeline, service, customer_id, record)
 
 
+async def at_moment(service: "Service", customer_id: str, record: str, at: Instant) -> Row | None:
+    """One person as both sides and we had them at a moment; None where nothing was known by then."""
+    desk = await service.desk(customer_id)
+    return await service.db.run(_at_moment, desk, record, at)
+
+
+def _at_moment(tx: Tx, desk: "Desk", record: str, at: Instant) -> Row | None:
+    _known(tx, desk.customer_id)
+    party_id = _party(tx, desk.customer_id, (desk.route.audience, desk.route.crm), record)
+    return None if party_id is None else past.described(tx, desk, party_id, record, at)
+
+
 def _timeline(tx: Tx, service: "Service", customer_id: str, record: str) -> list[Row]:
     _known(tx, customer_id)
     route = service.settings.route(customer_id)
@@ -127,40 +145,7 @@ def _party(tx: Tx, customer_id: str, platforms: Sequence[str], record: str) -> s
         found = parties.party_of(tx, customer_id, platform, [record])
         if found:
             return found[record]
-    holders = parties.holders(tx, customer_id, "email", [record.casefold()])
-    return next((row[0] for rows in holders.values() for row in rows), None)
-
-
-async def check(service: "Service") -> Sequence[Row]:
-    """Live checks of every customer's two accounts and of the tags that staff should make."""
-    rows: list[Row] = []
-    for one in await service.db.run(customers.every):
-        desk = await service.desk(one.customer_id)
-        for platform, account in ((desk.route.audience, desk.audience.account), (desk.route.crm, desk.crm.account)):
-            rows.append({"customer": one.customer_id, "platform": platform, "check": "account", **await _try(account)})
-        rows.append({"customer": one.customer_id, "platform": desk.route.crm, "check": "tags", **await _tags(desk)})
-    return rows
-
-
-async def _try(account: Any) -> Row:
-    try:
-        return {"state": "ok", "detail": f"is {await account()}", "next": ""}
-    except Blocked as problem:
-        return {"state": "person", "detail": str(problem), "next": "store new credentials: keepstep customer add"}
-    except Problem as problem:
-        return {"state": "failed", "detail": str(problem), "next": "try again in a minute"}
-
-
-async def _tags(desk: Any) -> Row:
-    """Tags have no endpoint to make them: staff must, by hand (Virtuous facts 11)."""
-    try:
-        names = {name for _, name in await desk.crm.tags()}
-        wanted = [f"{desk.route.policy.tag_prefix}{name}" for _, name in await desk.audience.lists()]
-    except Blocked:
-        return {"state": "person", "detail": "not read: an account is blocked", "next": "see the account checks"}
-    except Problem as problem:
-        return {"state": "failed", "detail": str(problem), "next": "try again in a minute"}
-    missing = sorted(set(wanted) - names)
-    if not missing:
-        return {"state": "ok", "detail": f"{len(wanted)} tags are there", "next": ""}
-    return {"state": "person", "detail": f"{len(missing)} tags are missing", "next": "create: " + ", ".join(missing)}
+    holders = parties.holders(tx, customer_id, "email", [email(record)])
+    # Whoever has the address on lists; else the household that has it in the CRM.
+    held = sorted((platforms.index(row[1]), row[0]) for rows in holders.values() for row in rows)
+    return held[0][1] if held else None

@@ -21,7 +21,7 @@ from keepstep.state.vault import Secret, Vault
 from keepstep.tokens import KeyGrant, OAuthGrant, Pace, start_over
 from keepstep.wire.http import Breaker
 from keepstep.wire.permits import SharedPermits
-from keepstep.wiring import report
+from keepstep.wiring import checks, report
 from keepstep.wiring.lock import only_worker
 from keepstep.wiring.standin import announce
 
@@ -64,14 +64,22 @@ class Service:
         return await self.db.run(self._with_secrets, self._desks[customer_id])
 
     def _with_secrets(self, tx: Tx, desk: Desk) -> Desk:
-        crm = desk.route.crm
+        crm, audience = desk.route.crm, desk.route.audience
         token = self.vault.get(tx, desk.customer_id, crm, "door_token")
         return replace(
             desk,
             hook_url=self.hook_url(crm, token),
             hook_secret=self.vault.get(tx, desk.customer_id, crm, "webhook_secret"),
             ledger_key=self.vault.get(tx, desk.customer_id, OURS, "ledger_key"),
+            calls_a_day=self._part_of_day(tx, audience),
         )
+
+    def _part_of_day(self, tx: Tx, platform: str) -> float | None:
+        """An equal part, for each customer of the application key, of the calls that it has a day."""
+        known = self.settings.platforms
+        key, per_day = known[platform].application_key, known[platform].per_day
+        sharing = [name for name, one in known.items() if one.application_key == key and one.per_day is not None]
+        return per_day / max(customers.count(tx, sharing), 1) if per_day is not None else None
 
     def _opened(self, customer_id: str) -> Desk:
         route = self.settings.route(customer_id)
@@ -81,7 +89,7 @@ class Service:
                 (f"customers.{customer_id}.route: {route.audience} to {route.crm} is no possible route",)
             )
         policy = route.policy
-        shared = {"reference_source": policy.reference_source}
+        shared = {"reference_source": policy.reference_source, "origin_segment_code": policy.origin_segment_code}
         return Desk(
             route=route,
             audience=audience.open_audience(self._connection(customer_id, route.audience, shared)),
@@ -151,18 +159,30 @@ class Service:
 
     # --- doors ---------------------------------------------------------------------------------------------------
 
-    async def sender(self, platform: str, token: str) -> tuple[str, tuple[bytes, ...]] | None:
-        """Customer id and webhook secrets behind a door token."""
+    @property
+    def accounts(self) -> Mapping[str, Callable[[bytes], str | None]]:
+        """How the deliveries of a platform name their account, where they do."""
+        return {name: one.account_of for name, one in self.connectors.items() if one.account_of}
+
+    async def sender(self, platform: str, token: str) -> tuple[str, tuple[bytes, ...], str | None] | None:
+        """Customer id, webhook secrets and the account that is bound, behind a door token."""
         return await self.db.run(self._sender, platform, token)
 
-    def _sender(self, tx: Tx, platform: str, token: str) -> tuple[str, tuple[bytes, ...]] | None:
+    def _sender(self, tx: Tx, platform: str, token: str) -> tuple[str, tuple[bytes, ...], str | None] | None:
         for one in customers.every(tx):
             known = self.vault.get(tx, one.customer_id, platform, "door_token")
-            if known is not None and known.reveal() == token:
+            if known is not None and known.reveal() == token and self._has_door(one.customer_id, platform):
                 fields = ("webhook_secret", "webhook_secret_previous")
                 found = (self.vault.get(tx, one.customer_id, platform, name) for name in fields)
-                return one.customer_id, tuple(secret.reveal().encode() for secret in found if secret)
+                bound = customers.get_connection(tx, one.customer_id, platform)
+                secrets = tuple(secret.reveal().encode() for secret in found if secret)
+                return one.customer_id, secrets, bound.account_id if bound else None
         return None
+
+    def _has_door(self, customer_id: str, platform: str) -> bool:
+        """Webhooks about contacts of the audience side are in no vendor's document: a route must ask for them."""
+        route = self.settings.route(customer_id)
+        return platform != route.audience or route.policy.contact_webhooks
 
     async def wake(self, customer_id: str) -> None:
         """The customer has work: its slot is due, and the worker is woken."""
@@ -220,9 +240,11 @@ class Service:
             self.vault.put(tx, customer_id, platform, name, secret, now)
         if "refresh_token" in secrets:
             start_over(tx, self.vault, customer_id, platform)
-        customers.set_connection(tx, customer_id, platform, None, {})
+        known = customers.get_connection(tx, customer_id, platform)
+        customers.set_connection(tx, customer_id, platform, known.account_id if known else None, {})
         made = [(OURS, "ledger_key")]
-        made += [(platform, name) for name in ("door_token", "webhook_secret") if self.connectors[platform].signatures]
+        if self.connectors[platform].signatures and self._has_door(customer_id, platform):
+            made += [(platform, "door_token"), (platform, "webhook_secret")]
         for owner, name in made:
             if not self._opens(tx, customer_id, owner, name):
                 secret = Secret(base64.urlsafe_b64encode(self.chance.token(32)).decode().rstrip("="))
@@ -287,9 +309,17 @@ class Service:
         """See report.timeline."""
         return await report.timeline(self, customer_id, record)
 
-    async def check(self) -> Sequence[dict[str, Any]]:
-        """See report.check."""
-        return await report.check(self)
+    async def at_moment(self, customer_id: str, record: str, at: Instant) -> dict[str, Any] | None:
+        """See report.at_moment."""
+        return await report.at_moment(self, customer_id, record, at)
+
+    async def check(self, customer_id: str | None = None) -> Sequence[dict[str, Any]]:
+        """See checks.check."""
+        return await checks.check(self, customer_id)
+
+    async def ready_for_production(self, customer_id: str) -> Sequence[dict[str, Any]]:
+        """See checks.ready."""
+        return await checks.ready(self, customer_id)
 
     async def begin(self, customer_id: str, chores: Sequence[tuple[str, str]]) -> None:
         """Chores that this customer never had are due now."""

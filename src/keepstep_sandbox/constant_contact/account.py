@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from keepstep_sandbox.constant_contact.activities import Activities
 from keepstep_sandbox.constant_contact.contact import Contact
+from keepstep_sandbox.constant_contact.definitions import ContactList, CustomField, Tag
+from keepstep_sandbox.constant_contact.mailings import Campaign
 from keepstep_sandbox.constant_contact.refusals import missing
 from keepstep_sandbox.http import Effect
 from keepstep_sandbox.switches import Switches
@@ -26,29 +27,19 @@ class Ids:
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:32]}"
 
 
-@dataclass(slots=True, eq=False)
-class ContactList:
-    """A list; its members are found on the contacts."""
-
-    list_id: str
-    name: str
-    created: int
-    updated: int
-    description: str | None = None
-    favorite: bool = False
-    deleted: int | None = None
-
-
 class Account:
-    """Contacts, lists, tags and custom fields of one customer."""
+    """Contacts, lists, tags, custom fields and campaigns of one customer."""
 
     def __init__(self, account_id: str, ids: Ids, switches: Switches) -> None:
         self.account_id, self.ids, self.switches = account_id, ids, switches
         self.contacts: dict[str, Contact] = {}
         self.lists: dict[str, ContactList] = {}
         self.activities = Activities(switches)
-        self.tags: list[dict[str, Any]] = []
-        self.custom_fields: list[dict[str, Any]] = []
+        self.tags: dict[str, Tag] = {}
+        self.custom_fields: dict[str, CustomField] = {}
+        self.campaigns: dict[str, Campaign] = {}
+        self.segments: dict[int, list[str]] = {}  # contact ids by segment
+        self.segments_asked: set[int] = set()  # those whose first question was answered 202
         self._holders: dict[str, list[Contact]] = {}  # address in lower case -> contacts
         self._effects: list[Effect] = []
 

@@ -18,8 +18,13 @@ STATES = ("initialized", "processing", "completed", "cancelled", "failed", "time
 
 @dataclass(slots=True)
 class Tally:
-    """What a job counts while it works; there is no outcome per contact (CC facts 6.2)."""
+    """What a job counts while it works; there is no outcome per contact (CC facts 6.2).
 
+    unlucky: every second job of an account, beginning with the first; what the switches say goes wrong with these only,
+    for a vendor whose every job failed would be a vendor without jobs.
+    """
+
+    unlucky: bool
     counts: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
@@ -72,11 +77,12 @@ class Activities:
         if len(self._waiting) >= QUEUED:
             raise Refusal(429, "too_many_requests", "You exceeded 1,000 queued activities for this user account.")
         duration = float(self._switches["activity_duration"])
-        late = self._switches["activity_order"] == "out_of_order" and self._posted % 2 == 0
+        tally = Tally(self._posted % 2 == 0, {"error_count": 0, **counts})
+        late = self._switches["activity_order"] == "out_of_order" and tally.unlucky
         self._posted += 1
-        tally = Tally({"error_count": 0, **counts})
         due = now + duration * (3 if late else 1)
-        made = Activity(activity_id, kind, now, due, self._switches["activity_end"], work, tally)
+        chosen = self._switches["activity_end"]
+        made = Activity(activity_id, kind, now, due, chosen if tally.unlucky else "completed", work, tally)
         self._kept[activity_id] = made
         self._waiting.append(made)
         return made
@@ -130,7 +136,9 @@ class Activities:
             moments["completed_at"] = one.due
         shown |= {name: stamp(seconds(at), self._switches["date_dialect"], name) for name, at in moments.items()}
         shown["percent_done"] = 100 if one.done else 50 if state == "processing" else 1
-        shown["activity_errors"] = list(one.tally.errors)
+        # Of a tag's deletion they are objects, elsewhere texts (CC facts 6.3).
+        objects = one.kind == "tag_delete"
+        shown["activity_errors"] = [{"message": text} if objects else text for text in one.tally.errors]
         shown["status"] = dict(one.tally.counts)
         return shown | {"_links": {"self": {"href": f"{PATH}/{one.activity_id}"}}}
 

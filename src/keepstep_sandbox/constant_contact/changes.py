@@ -84,8 +84,11 @@ class Change:
     def _in(self, email: dict[str, Any], permission: str, source: str) -> None:
         for name in ("opt_out_source", "opt_out_date", "opt_out_reason"):
             email.pop(name, None)
-        if permission in ("explicit", "implicit"):
-            email |= {"opt_in_source": source, "opt_in_date": self._at}
+        if permission not in ("explicit", "implicit"):
+            return
+        email["opt_in_source"] = source
+        if "opt_in_date" not in email or self._account.switches["resubscribe_moves_opt_in_date"] == "yes":
+            email["opt_in_date"] = self._at
 
     def reason(self, reason: str | None) -> None:
         """Another reason on somebody already opted out."""
@@ -138,6 +141,16 @@ class Change:
     def leave(self, list_id: str) -> None:
         """Take off one list."""
         self.part("list_memberships", [one for one in self._contact.parts["list_memberships"] if one != list_id])
+
+    def tag(self, tag_id: str) -> None:
+        """Put one tag on."""
+        tags = self._contact.parts["taggings"]
+        if tag_id not in tags:
+            self.part("taggings", [*tags, tag_id])
+
+    def untag(self, tag_id: str) -> None:
+        """Take one tag off."""
+        self.part("taggings", [one for one in self._contact.parts["taggings"] if one != tag_id])
 
     def delete(self) -> None:
         """Soft: lists go, the rest stays, `deleted_at` is a date (CC facts 5.5)."""

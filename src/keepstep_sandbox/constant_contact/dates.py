@@ -30,6 +30,17 @@ def stamp(at: int, dialect: str = "z", field: str = "") -> str:
     )
 
 
+def fine_stamp(millis: int, dialect: str = "z", field: str = "") -> str:
+    """A date-time of campaigns and reports, with a real fraction unless a dialect says otherwise (CC facts 1)."""
+    if dialect == "mixed":
+        dialect = "offset" if field.startswith("updated") else "millis" if field.startswith("created") else "plain"
+    at = datetime.fromtimestamp(millis // 1000, UTC)
+    if dialect == "offset":
+        return at.astimezone(_EASTERN).isoformat()
+    fraction = "" if dialect == "plain" else f".{millis % 1000:03}"
+    return f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
 def day(at: int) -> str:
     """The date alone, as in a contact's `deleted_at` (CC facts 1)."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")

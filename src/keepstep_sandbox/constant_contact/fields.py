@@ -132,6 +132,15 @@ def list_ids(account: Account, value: Any, least: int, kept: tuple[str, ...] = (
     return found
 
 
+def tag_ids(account: Account, value: Any) -> list[str]:
+    """Ids of existing tags, 1 to 50 (CC facts 6.3). Raises Refusal (400)."""
+    found = strings(value, "tag_ids", 50, 1)
+    for one in found:
+        if one not in account.tags:
+            raise invalid(f"Tag does not exist: {one}")
+    return found
+
+
 def part(account: Account, name: str, value: Any, contact: Contact | None) -> list[Any]:
     """One subresource of a body. Raises Refusal (400)."""
     if name == "list_memberships":

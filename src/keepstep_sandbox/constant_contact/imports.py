@@ -62,7 +62,7 @@ def _rows_within(body: bytes) -> int:
 def _run(account: Account, rows: list[dict[str, Any]], targets: list[str], at: float, tally: Tally) -> None:
     """Rows in order, so of two with one address the later wins."""
     live = [one for one in targets if account.live_list(one) is not None]
-    spoiled = len(rows) - 1 if account.switches["activity_error_count"] == "1" else -1
+    spoiled = len(rows) - 1 if account.switches["activity_error_count"] == "1" and tally.unlucky else -1
     for number, row in enumerate(rows):
         if number == spoiled or not (row.get("email") or row.get("sms_number")):
             tally.error(f"Line {number + 1}: the row could not be processed")
@@ -144,7 +144,7 @@ def _streets(account: Account, row: dict[str, Any]) -> list[Any]:
 
 
 def _custom(account: Account, row: dict[str, Any]) -> list[Any]:
-    known = {one["name"]: one["custom_field_id"] for one in account.custom_fields}
+    known = {one.name: one.field_id for one in account.custom_fields.values()}
     found = []
     for name, value in row.items():
         if name.startswith("cf:") and value not in (None, ""):

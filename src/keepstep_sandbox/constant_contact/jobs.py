@@ -1,10 +1,10 @@
-"""Jobs on memberships and lists, and what each does when it runs (CC facts 6.2)."""
+"""Jobs on memberships, lists and tags, and what each does when it runs (CC facts 6.2, 6.3)."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from keepstep_sandbox.constant_contact import fields, lists
+from keepstep_sandbox.constant_contact import fields, lists, tags
 from keepstep_sandbox.constant_contact.account import Account
 from keepstep_sandbox.constant_contact.activities import PATH, Activity, Tally
 from keepstep_sandbox.constant_contact.changes import Change
@@ -12,7 +12,7 @@ from keepstep_sandbox.constant_contact.contact import Contact
 from keepstep_sandbox.constant_contact.refusals import invalid, missing
 from keepstep_sandbox.http import Request, Response, answer
 
-LISTS_OF_A_CONTACT = 50
+LISTS_OF_A_CONTACT = TAGS_OF_A_CONTACT = 50  # CC facts 3.2
 _SOURCES = {"contact_ids": 500, "list_ids": 50, "tag_ids": 50}
 Step = Callable[[Account, Contact, list[str], float, Tally], None]
 
@@ -25,6 +25,29 @@ def add(account: Account, request: Request, now: float) -> Response:
 def remove(account: Account, request: Request, now: float) -> Response:
     """POST /v3/activities/remove_list_memberships."""
     return _memberships(account, request, now, "remove_list_memberships", _leave)
+
+
+def tag(account: Account, request: Request, now: float) -> Response:
+    """POST /v3/activities/contacts_taggings_add (CC facts 6.3)."""
+    return _taggings(account, request, now, "contacts_taggings_add", _tag)
+
+
+def untag(account: Account, request: Request, now: float) -> Response:
+    """POST /v3/activities/contacts_taggings_remove."""
+    return _taggings(account, request, now, "contacts_taggings_remove", _untag)
+
+
+def delete_tag(account: Account, _request: Request, now: float, tag_id: str) -> Response:
+    """DELETE /v3/contact_tags/{id}: 202, by and by (CC facts 6.3)."""
+    if tag_id not in account.tags:
+        raise missing()
+
+    def work(at: float, tally: Tally) -> None:
+        tags.remove(account, tag_id, at)
+        tally.add("items_completed_count")
+
+    posted = account.activities.post(account.ids.next(), "tag_delete", work, {"items_total_count": 1}, now)
+    return accepted(account, posted, now, 202)
 
 
 def delete_list(account: Account, _request: Request, now: float, list_id: str) -> Response:
@@ -53,17 +76,30 @@ def _memberships(account: Account, request: Request, now: float, kind: str, step
     select = _selection(account, body)
 
     def work(at: float, tally: Tally) -> None:
-        _run(account, select(), targets, at, tally, step)
+        live = [one for one in targets if account.live_list(one) is not None]
+        tally.errors += [f"List not found: {one}" for one in targets if one not in live]
+        _run(account, select(), live, at, tally, step)
 
     counts = {"items_total_count": len(select()), "items_completed_count": 0, "list_count": len(targets)}
     return accepted(account, account.activities.post(account.ids.next(), kind, work, counts, now), now, 201)
 
 
-def _run(account: Account, ids: list[str], targets: list[str], at: float, tally: Tally, step: Step) -> None:
-    spoiled = ids[-1:] if account.switches["activity_error_count"] == "1" else []
-    live = [one for one in targets if account.live_list(one) is not None]
-    for one in set(targets) - set(live):
-        tally.errors.append(f"List not found: {one}")
+def _taggings(account: Account, request: Request, now: float, kind: str, step: Step) -> Response:
+    body = fields.body_of(request)
+    targets = fields.tag_ids(account, body.get("tag_ids"))
+    select = _selection(account, body)
+
+    def work(at: float, tally: Tally) -> None:
+        live = [one for one in targets if one in account.tags]
+        tally.errors += [f"Tag not found: {one}" for one in targets if one not in live]
+        _run(account, select(), live, at, tally, step)
+
+    counts = {"items_total_count": len(select()), "items_completed_count": 0}
+    return accepted(account, account.activities.post(account.ids.next(), kind, work, counts, now), now, 201)
+
+
+def _run(account: Account, ids: list[str], live: list[str], at: float, tally: Tally, step: Step) -> None:
+    spoiled = ids[-1:] if account.switches["activity_error_count"] == "1" and tally.unlucky else []
     for one in ids:
         contact = account.contacts.get(one)
         if contact is None or one in spoiled:
@@ -119,4 +155,23 @@ def _leave(account: Account, contact: Contact, targets: list[str], at: float, ta
     change = Change(account, contact, at)
     for one in targets:
         change.leave(one)
+    tally.add("items_completed_count")
+
+
+def _tag(account: Account, contact: Contact, targets: list[str], at: float, tally: Tally) -> None:
+    """A deleted contact is not brought back by a tag; nothing is stated, so the job counts an error."""
+    if contact.deleted is not None:
+        tally.error(f"Contact could not be processed: {contact.contact_id}")
+        return
+    for one in targets:
+        if one not in contact.parts["taggings"] and len(contact.parts["taggings"]) >= TAGS_OF_A_CONTACT:
+            tally.error(f"Contact has {TAGS_OF_A_CONTACT} tags already: {contact.contact_id}")
+            return
+        Change(account, contact, at).tag(one)
+    tally.add("items_completed_count")
+
+
+def _untag(account: Account, contact: Contact, targets: list[str], at: float, tally: Tally) -> None:
+    for one in targets:
+        Change(account, contact, at).untag(one)
     tally.add("items_completed_count")

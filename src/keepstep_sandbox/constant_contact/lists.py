@@ -4,9 +4,10 @@ from collections import Counter
 from typing import Any
 
 from keepstep_sandbox.constant_contact import fields, paging
-from keepstep_sandbox.constant_contact.account import Account, ContactList
+from keepstep_sandbox.constant_contact.account import Account
 from keepstep_sandbox.constant_contact.changes import Change
 from keepstep_sandbox.constant_contact.dates import seconds, stamp
+from keepstep_sandbox.constant_contact.definitions import ContactList
 from keepstep_sandbox.constant_contact.refusals import conflict, invalid, missing
 from keepstep_sandbox.http import Request, Response, answer
 

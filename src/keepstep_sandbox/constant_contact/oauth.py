@@ -14,6 +14,7 @@ from keepstep_sandbox.switches import Switches
 IDLE_LIFE = 180 * DAY
 LIFETIMES = {"86400": 86_400, "28800": 28_800, "short": 300}
 SCOPE = "account_read contact_data campaign_data offline_access"
+SCOPE_WITHOUT_CAMPAIGNS = "account_read contact_data offline_access"
 
 
 @dataclass(slots=True, eq=False)
@@ -137,10 +138,14 @@ class TokenService:
                 "token_type": "Bearer",
                 "expires_in": str(lifetime) if self._switches["expires_in_type"] == "string" else lifetime,
                 "access_token": token,
-                "scope": SCOPE,
+                "scope": self._scope(),
                 "refresh_token": grant.current,
             },
         )
+
+    def _scope(self) -> str:
+        """What the user consented to (CC facts 2.2)."""
+        return SCOPE_WITHOUT_CAMPAIGNS if self._switches["reports_scope"] == "missing" else SCOPE
 
     def _digest(self) -> bytes:
         self._minted += 1
@@ -161,7 +166,7 @@ class TokenService:
             "exp": seconds(now) + lifetime,
             "cid": grant.app.client_id,
             "uid": f"00u{digest.hex()[:17]}",
-            "scp": SCOPE.split(),
+            "scp": self._scope().split(),
             "sub": f"user-{grant.account_id}",
             "platform_user_id": digest.hex()[:32],
         }

@@ -10,12 +10,13 @@ CONFLICT = "contacts.api.conflict"
 class Refusal(Exception):
     """A request that was refused before anything changed."""
 
-    def __init__(self, status: int, key: str, message: str) -> None:
+    def __init__(self, status: int, key: str, message: str, shape: str = "array") -> None:
         super().__init__(message)
-        self.status, self.key, self.message = status, key, message
+        self.status, self.key, self.message, self.shape = status, key, message, shape
 
     def response(self, shape: str) -> Response:
-        """The answer in one of the shapes of switch `error_body`."""
+        """The answer in one of the shapes of switch `error_body`; reports and 403 are objects (CC facts 4)."""
+        shape = self.shape if shape == "array" else shape
         body = {"error_key": self.key, "error_message": self.message}
         if shape == "html":
             page = f"<html><body><h1>{self.status}</h1></body></html>"
@@ -38,6 +39,11 @@ def missing(message: str = "The requested resource was not found.") -> Refusal:
 def conflict(message: str) -> Refusal:
     """409."""
     return Refusal(409, CONFLICT, message)
+
+
+def forbidden() -> Refusal:
+    """403: the scope or the user's privilege is missing (CC facts 4); the body is not documented."""
+    return Refusal(403, "forbidden", "Forbidden", shape="object")
 
 
 def unauthorized() -> Response:

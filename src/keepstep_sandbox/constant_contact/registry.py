@@ -21,6 +21,7 @@ SWITCHES: tuple[Switch, ...] = (
     Switch("page_shift", ("off", "insert", "delete"), "CC facts 1, paging: rows shift while a client pages"),
     Switch("date_bounds", ("inclusive", "exclusive"), "CC facts 5.1"),
     Switch("contact_order", ("created", "updated", "newest"), "CC facts 1, paging: order of results"),
+    Switch("segment_answer", ("200", "202_first"), "CC facts 5.1, 12: a segment may be worked out first"),
     Switch("list_page", ("50", "1000"), "CC facts 6.1: default 50 and at most 500, or 1,000 and 1,000"),
     # what moves a contact's own updated_at; names and an address change always, an opt-out never
     Switch("updated_at_on_list", ("no", "yes"), "CC facts 5.4"),
@@ -39,14 +40,44 @@ SWITCHES: tuple[Switch, ...] = (
     Switch("conflict_wording", ("with_id", "without_id"), "CC facts 4"),
     Switch("confirmed_opt_in", ("off", "on"), "CC facts 5.3: an account's own setting, read by sign_up_form"),
     Switch("signup_conflict", ("same_instant", "never"), "CC facts 5.3: 409 on two simultaneous forms for one contact"),
+    Switch(
+        "resubscribe_moves_opt_in_date",
+        ("yes", "no"),
+        "CC facts 5.2, 5.4: whether opt_in_date is of the last or of the first opt-in",
+    ),
+    Switch("choice_id_type", ("string", "number"), "CC facts 6.4: choice_id is declared integer, contacts carry text"),
+    # campaigns and reports
+    Switch(
+        "reports_scope",
+        ("granted", "missing", "no_privilege"),
+        "CC facts 2.2: campaign_data not consented to, or the user's role lacks ui:campaign:metrics",
+    ),
+    Switch("report_counts", ("strings", "numbers"), "CC facts 8: type drift; 12: numbers as strings in reports"),
+    Switch("report_last_page", ("no_links", "empty_links", "href_null"), "CC facts 8: _links may be missing"),
+    Switch(
+        "complaint",
+        ("unsubscribes_with_reason", "unsubscribes", "count_only"),
+        "CC facts 8: no report per contact; a complainer presumably becomes unsubscribed",
+    ),
+    Switch("hard_bounce_holds", ("no", "yes"), "CC facts 8: relation of temp_hold to a bounce"),
+    # webhooks
+    Switch(
+        "contact_webhooks",
+        ("off", "array", "object"),
+        "CC facts 10, 11: none exist; the recipe expects an array or an object of account_id, contact_id, event_type",
+    ),
     # activities
     Switch("activity_duration", ("30", "0", "5", "900"), "CC facts 7.2: seconds"),
     Switch(
         "activity_end",
         ("completed", "cancelled", "failed", "timed_out"),
-        "CC facts 7.2; what did not complete did nothing",
+        "CC facts 7.2; what did not complete did nothing; every second job, from the first",
     ),
-    Switch("activity_error_count", ("0", "1"), "CC facts 7.2: 1 leaves out the last item of each job"),
+    Switch(
+        "activity_error_count",
+        ("0", "1"),
+        "CC facts 7.2: 1 leaves out the last item of every second job, from the first",
+    ),
     Switch("activity_order", ("in_order", "out_of_order"), "CC facts 7.2"),
     Switch("timed_out_spelling", ("timed_out", "time_out"), "CC facts 7.2"),
     Switch("list_job_adds_unsubscribed", ("no", "yes"), "CC facts 5.2, 6.2: stated for imports only"),

@@ -9,7 +9,7 @@ from keepstep_sandbox.constant_contact.account import Account
 from keepstep_sandbox.constant_contact.contact import PERMISSIONS, Contact
 from keepstep_sandbox.constant_contact.contacts import include_of
 from keepstep_sandbox.constant_contact.refusals import invalid, missing
-from keepstep_sandbox.http import JSON, Request, Response
+from keepstep_sandbox.http import JSON, Request, Response, answer
 
 PATH = "/v3/contacts"
 Test = Callable[[Contact], bool]
@@ -34,6 +34,8 @@ def find(account: Account, request: Request, _now: float) -> Response:
     query = paging.read(request, account.switches, 50, 500)
     params = query.params
     include = include_of(params)
+    if "segment_id" in params and not _segment_ready(account, params):
+        return answer(202, {"status": "processing"})
     rows = _rows(account, params)
     begin, end = paging.window(len(rows), query, account.switches)
     texts = [one.text(include, account.switches) for one in rows[begin:end]]
@@ -43,9 +45,22 @@ def find(account: Account, request: Request, _now: float) -> Response:
     return Response(200, {"Content-Type": JSON}, f'{{"contacts": [{", ".join(texts)}]{tail}'.encode())
 
 
+def _segment_ready(account: Account, params: dict[str, str]) -> bool:
+    """Whether a segment can be read yet: asked for the first time it may still be worked out (CC facts 5.1). Raises
+    Refusal (400, 404)."""
+    if len(params) > 1:
+        raise invalid("segment_id may only be combined with limit.")
+    number = int(params["segment_id"]) if params["segment_id"].isascii() and params["segment_id"].isdigit() else -1
+    if number not in account.segments:
+        raise missing("Segment not found.")
+    first = number not in account.segments_asked
+    account.segments_asked.add(number)
+    return not first or account.switches["segment_answer"] == "200"
+
+
 def _rows(account: Account, params: dict[str, str]) -> list[Contact]:
     if "segment_id" in params:
-        raise missing("Segment not found.")
+        return [account.contacts[one] for one in account.segments[int(params["segment_id"])]]
     tests = list(_tests(account, params))
     people: Iterable[Contact] = account.contacts.values()
     if "email" in params:

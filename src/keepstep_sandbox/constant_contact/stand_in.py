@@ -1,9 +1,9 @@
 """The stand-in: one pure state machine for every account, with the API in front and a control door at the side."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from keepstep_sandbox.constant_contact import lists, people
+from keepstep_sandbox.constant_contact import campaigns, custom_fields, lists, mailings, people, tags
 from keepstep_sandbox.constant_contact.account import Account, Ids
 from keepstep_sandbox.constant_contact.changes import Change
 from keepstep_sandbox.constant_contact.contact import Contact
@@ -13,6 +13,7 @@ from keepstep_sandbox.constant_contact.oauth import Access, TokenService
 from keepstep_sandbox.constant_contact.refusals import Refusal, unauthorized
 from keepstep_sandbox.constant_contact.registry import SWITCHES
 from keepstep_sandbox.constant_contact.routes import route
+from keepstep_sandbox.constant_contact.webhooks import ContactDelivery, ContactWebhooks
 from keepstep_sandbox.http import Effect, Request, Response, answer
 from keepstep_sandbox.switches import Switches
 
@@ -34,6 +35,7 @@ class ConstantContact:
         self._ids = Ids(seed)
         self._tokens = TokenService(self.switches, seed)
         self._accounts: dict[str, Account] = {}
+        self._webhooks = ContactWebhooks(self.switches)
 
     # the API
 
@@ -89,8 +91,36 @@ class ConstantContact:
 
     def next_due(self) -> float | None:
         """The next moment at which something changes by itself."""
-        dues = (account.activities.next_due() for account in self._accounts.values())
+        dues = [self._webhooks.next_due(), *(account.activities.next_due() for account in self._accounts.values())]
         return min((due for due in dues if due is not None), default=None)
+
+    # webhooks about contacts
+
+    def set_contact_webhook(self, account_id: str, url: str, secret: str) -> None:
+        """Tell this URL of every change that people and staff make to contacts, as switch `contact_webhooks` says; an
+        empty one ends it."""
+        self._webhooks.subscribe(self._accounts[account_id].account_id, url, secret)
+
+    def due_deliveries(self, now: float) -> list[ContactDelivery]:
+        """Take what is due; a delivery that is never reported on is lost."""
+        return self._webhooks.due(now)
+
+    def delivered(self, delivery: ContactDelivery, status: int | None, now: float) -> None:
+        """Report the receiver's answer; None is no answer. Anything but 2xx is tried again every minute for an
+        hour."""
+        self._webhooks.delivered(delivery, status, now)
+
+    def lose_next(self, n: int) -> None:
+        """The next n events are never delivered."""
+        self._webhooks.lose_next(n)
+
+    def duplicate_next(self, n: int) -> None:
+        """The next n events are delivered twice."""
+        self._webhooks.duplicate_next(n)
+
+    def delay_next(self, n: int, seconds: float) -> None:
+        """The next n events come so much later."""
+        self._webhooks.delay_next(n, seconds)
 
     # accounts
 
@@ -103,7 +133,7 @@ class ConstantContact:
     def revoke_grant(self, account_id: str) -> Effects:
         """The user revokes the application: refreshing now answers invalid_grant."""
         self._tokens.revoke(account_id)
-        return self._done(self._accounts[account_id])
+        return self._accounts[account_id].take_effects()
 
     def contacts(self, account_id: str) -> list[dict[str, Any]]:
         """Every contact, deleted ones too, with all subresources and plain UTC dates."""
@@ -117,40 +147,138 @@ class ConstantContact:
         """Every list, deleted ones too."""
         return [lists.view(one, "z") for one in self._accounts[account_id].lists.values()]
 
+    def tags(self, account_id: str) -> list[dict[str, Any]]:
+        """Every tag."""
+        account = self._accounts[account_id]
+        return [tags.view(account, one) for one in account.tags.values()]
+
+    def custom_fields(self, account_id: str) -> list[dict[str, Any]]:
+        """Every custom field."""
+        account = self._accounts[account_id]
+        return [custom_fields.view(account, one) for one in account.custom_fields.values()]
+
     # lists, tags, custom fields
 
     def add_list(self, account_id: str, name: str, now: float) -> str:
         """A new list; returns its id."""
         account = self._account(account_id, now)
         made = lists.create(account, name, now)
-        self._done(account)
+        self._done(account, now)
         return made.list_id
 
     def rename_list(self, account_id: str, list_id: str, name: str, now: float) -> Effects:
         """Staff rename a list; its id stays."""
         account = self._account(account_id, now)
         lists.rename(account, account.lists[list_id], name, now)
-        return self._done(account)
+        return self._done(account, now)
 
     def delete_list(self, account_id: str, list_id: str, now: float) -> Effects:
         """Staff delete a list, at once."""
         account = self._account(account_id, now)
         lists.remove(account, account.lists[list_id].list_id, now)
-        return self._done(account)
+        return self._done(account, now)
 
     def add_tag(self, account_id: str, name: str, now: float) -> str:
         """A new tag; returns its id."""
-        at, tag_id = seconds(now), self._ids.next()
-        tag = {"tag_id": tag_id, "name": name, "created_at": at, "updated_at": at, "tag_source": "Contact"}
-        self._account(account_id, now).tags.append(tag)
-        return tag_id
+        account = self._account(account_id, now)
+        made = tags.create(account, name, now)
+        self._done(account, now)
+        return made.tag_id
 
-    def add_custom_field(self, account_id: str, label: str, now: float) -> str:
-        """A new text field; returns its id. Its name is the label with underscores (CC facts 6.4)."""
-        at, field_id = seconds(now), self._ids.next()
-        made = {"custom_field_id": field_id, "label": label, "name": label.replace(" ", "_"), "type": "string"}
-        self._account(account_id, now).custom_fields.append({**made, "created_at": at, "updated_at": at})
-        return field_id
+    def rename_tag(self, account_id: str, tag_id: str, name: str, now: float) -> Effects:
+        """Staff rename a tag; its id stays."""
+        account = self._account(account_id, now)
+        tags.rename(account, account.tags[tag_id], name, now)
+        return self._done(account, now)
+
+    def delete_tag(self, account_id: str, tag_id: str, now: float) -> Effects:
+        """Staff delete a tag, at once."""
+        account = self._account(account_id, now)
+        tags.remove(account, account.tags[tag_id].tag_id, now)
+        return self._done(account, now)
+
+    def add_custom_field(
+        self, account_id: str, label: str, now: float, kind: str = "string", choices: Sequence[str] = ()
+    ) -> str:
+        """A new field of a type, with the labels of its choices; returns its id. ValueError for an unknown type."""
+        account = self._account(account_id, now)
+        made = custom_fields.create(account, label, now, kind, choices)
+        self._done(account, now)
+        return made.field_id
+
+    def rename_custom_field(self, account_id: str, field_id: str, label: str, now: float) -> Effects:
+        """Staff give a field another label; its name stays."""
+        account = self._account(account_id, now)
+        custom_fields.relabel(account, account.custom_fields[field_id], label, now)
+        return self._done(account, now)
+
+    def delete_custom_field(self, account_id: str, field_id: str, now: float) -> Effects:
+        """Staff delete a field with everybody's value."""
+        account = self._account(account_id, now)
+        custom_fields.remove(account, account.custom_fields[field_id], now)
+        return self._done(account, now)
+
+    def add_choice(self, account_id: str, field_id: str, label: str, now: float) -> str:
+        """One more choice of a select field; returns its id."""
+        account = self._account(account_id, now)
+        made = custom_fields.add_choice(account, account.custom_fields[field_id], label, now)
+        self._done(account, now)
+        return made.choice_id
+
+    def remove_choice(self, account_id: str, field_id: str, choice_id: str, now: float) -> Effects:
+        """Staff take a choice away; contacts keep its id."""
+        account = self._account(account_id, now)
+        custom_fields.remove_choice(account, account.custom_fields[field_id], choice_id, now)
+        return self._done(account, now)
+
+    def add_segment(self, account_id: str, contact_ids: Sequence[str]) -> int:
+        """A segment with these contacts; returns its id."""
+        segments = self._accounts[account_id].segments
+        segments[len(segments) + 1] = list(contact_ids)
+        return len(segments)
+
+    def campaigns(self, account_id: str) -> list[dict[str, Any]]:
+        """For the judge: every campaign with its activities and what came back of each, moments as epoch seconds."""
+        return [mailings.whole(one) for one in self._accounts[account_id].campaigns.values()]
+
+    # campaigns
+
+    def draft_campaign(self, account_id: str, name: str, now: float) -> str:
+        """A campaign that nobody gets yet; returns its id."""
+        account = self._account(account_id, now)
+        made = campaigns.draft(account, name, now)
+        self._done(account, now)
+        return made.campaign_id
+
+    def send_campaign(
+        self, account_id: str, now: float, contact_ids: Sequence[str] | None = None, campaign_id: str = ""
+    ) -> str:
+        """Mail these contacts, or all who may be mailed; returns the campaign's id. One sent before is sent again."""
+        account = self._account(account_id, now)
+        found = account.campaigns[campaign_id] if campaign_id else None
+        made = found or campaigns.draft(account, f"Campaign {len(account.campaigns) + 1}", now)
+        campaigns.send(account, made, contact_ids, now)
+        self._done(account, now)
+        return made.campaign_id
+
+    def bounce(self, account_id: str, contact_id: str, code: str, now: float) -> Effects:
+        """The last mail to a contact came back with a code (CC facts 8); one never mailed is mailed first. The report
+        names the address that was mailed to. ValueError for an unknown code or nobody to mail."""
+        account, contact = self._person(account_id, contact_id, now)
+        campaigns.bounce(account, contact, code, now)
+        return self._done(account, now)
+
+    def campaign_opt_out(self, account_id: str, contact_id: str, now: float, reason: str | None = None) -> Effects:
+        """The person follows the link in the last mail; the report names it and the reason."""
+        account, contact = self._person(account_id, contact_id, now)
+        campaigns.opt_out(account, contact, reason, now)
+        return self._done(account, now)
+
+    def complain(self, account_id: str, contact_id: str, now: float) -> Effects:
+        """The person calls the last mail spam (switch `complaint`); no report names it, only counts."""
+        account, contact = self._person(account_id, contact_id, now)
+        campaigns.complain(account, contact, now)
+        return self._done(account, now)
 
     # people
 
@@ -182,51 +310,72 @@ class ConstantContact:
         }
         channel = {"email": email, "permission": permission, "lists": list(lists)}
         contact = people.load(account, now, {**values, **channel}, extra)
-        self._done(account)
+        self._done(account, now)
         return contact.contact_id
 
     def person_opts_out(self, account_id: str, contact_id: str, now: float, reason: str | None = None) -> Effects:
         """The person unsubscribes; the contact's own `updated_at` does not move (CC facts 5.4)."""
         account, contact = self._person(account_id, contact_id, now)
         people.opt_out(account, contact, now, reason)
-        return self._done(account)
+        return self._done(account, now)
 
     def person_opts_in(self, account_id: str, contact_id: str, now: float) -> Effects:
         """The person subscribes again: explicit, opt_in_source Contact, opt_in_date now."""
         account, contact = self._person(account_id, contact_id, now)
         people.opt_in(account, contact, now)
-        return self._done(account)
+        return self._done(account, now)
 
     def person_joins(self, account_id: str, contact_id: str, list_id: str, now: float) -> Effects:
         """The person joins a list."""
         account, contact = self._person(account_id, contact_id, now)
         people.join(account, contact, now, account.lists[list_id].list_id)
-        return self._done(account)
+        return self._done(account, now)
 
     def person_leaves(self, account_id: str, contact_id: str, list_id: str, now: float) -> Effects:
         """The person leaves a list and stays subscribed."""
         account, contact = self._person(account_id, contact_id, now)
         Change(account, contact, now).leave(list_id)
-        return self._done(account)
+        return self._done(account, now)
+
+    def person_tagged(self, account_id: str, contact_id: str, tag_id: str, now: float) -> Effects:
+        """Somebody gets a tag."""
+        account, contact = self._person(account_id, contact_id, now)
+        Change(account, contact, now).tag(account.tags[tag_id].tag_id)
+        return self._done(account, now)
+
+    def person_untagged(self, account_id: str, contact_id: str, tag_id: str, now: float) -> Effects:
+        """Somebody loses a tag."""
+        account, contact = self._person(account_id, contact_id, now)
+        Change(account, contact, now).untag(tag_id)
+        return self._done(account, now)
+
+    def set_custom_field(
+        self, account_id: str, contact_id: str, field_id: str, now: float, value: str | Sequence[str] = ""
+    ) -> Effects:
+        """A value of a field: a text, or choices by id or label; an empty one takes it away. ValueError for a choice
+        that the field does not have."""
+        account, contact = self._person(account_id, contact_id, now)
+        custom_fields.set_value(account, contact, account.custom_fields[field_id], value, now)
+        return self._done(account, now)
 
     def edit(self, account_id: str, contact_id: str, now: float, **fields: Any) -> Effects:
         """An edit in the product: core names, email, permission, phones, addresses, lists, taggings, custom_fields,
         update_source. Raises ValueError for another name."""
         account, contact = self._person(account_id, contact_id, now)
         people.edit(account, contact, now, fields)
-        return self._done(account)
+        return self._done(account, now)
 
     def delete(self, account_id: str, contact_id: str, now: float) -> Effects:
         """Staff delete a contact, softly (CC facts 5.5)."""
         account, contact = self._person(account_id, contact_id, now)
         Change(account, contact, now).delete()
-        return self._done(account)
+        return self._done(account, now)
 
     def revive(self, account_id: str, contact_id: str, now: float) -> Effects:
         """Staff bring a deleted contact back, without its lists."""
         account, contact = self._person(account_id, contact_id, now)
         Change(account, contact, now).revive()
-        return self._done(account)
+        return self._done(account, now)
 
     def _account(self, account_id: str, now: float) -> Account:
         self.settle(now)
@@ -236,6 +385,8 @@ class ConstantContact:
         account = self._account(account_id, now)
         return account, account.contacts[contact_id]
 
-    def _done(self, account: Account) -> Effects:
+    def _done(self, account: Account, now: float) -> Effects:
+        """What an act changed; webhooks tell of it, and of nothing that the API did."""
         self.last_effects = account.take_effects()
+        self._webhooks.tell(account.account_id, self.last_effects, now)
         return self.last_effects

@@ -4,12 +4,14 @@ It shares nothing with the service: not a line of code, not a table of fields, n
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from keepstep_sandbox.judge import collateral, lists, traffic
+from keepstep_sandbox.judge import collateral, custom, lists, traffic
 from keepstep_sandbox.judge.consent import Consent
 from keepstep_sandbox.judge.evidence import Evidence, Finding, Member
+from keepstep_sandbox.judge.mail import Mail
+from keepstep_sandbox.judge.parkings import Parkings
 from keepstep_sandbox.judge.values import LOST, WRONG, Values
 from keepstep_sandbox.world import World
 
@@ -24,26 +26,20 @@ def judge(world: World, claims: Iterable[Claim], dead_letters: int = 0) -> dict[
     `details` lists every violation by report key, record id and reason; `seconds` is the caller's to add.
     """
     evidence = Evidence(world)
-    consent = Consent(evidence)
-    findings = [
-        *Values(evidence).findings(),
-        *lists.findings(evidence),
-        *consent.findings(),
-        *collateral.collateral(evidence),
-        *collateral.duplicates(evidence),
-        *traffic.echoes(evidence),
-        *traffic.breaches(evidence),
-    ]
+    mail = Mail(evidence)
+    consent = Consent(evidence, mail)
+    parkings = Parkings(evidence, mail, consent)
+    findings = _findings(evidence, mail, consent)
     spoiled = {finding.record for finding in findings if finding.key in (WRONG, LOST)}
     claimed = {str(claim.get("record_id")): claim for claim in claims}
     classes = {
-        number: _class(evidence, member, claimed.get(number), spoiled) for number, member in evidence.members.items()
+        number: _class(evidence, parkings, member, claimed.get(number), spoiled)
+        for number, member in evidence.members.items()
     }
     findings += _about_claims(evidence, claimed, classes)
     counts = Counter(name for name, _reason in classes.values())
     keys = Counter(finding.key for finding in findings)
-    week = next(iter(world.log.of("week")), None)
-    days = week.data["days"] if week else round((world.now - _begun(evidence)) / 86_400, 2)
+    days = _days(evidence)
     return {
         "people": len(evidence.members),
         "captured": len(evidence.captured),
@@ -55,6 +51,10 @@ def judge(world: World, claims: Iterable[Claim], dead_letters: int = 0) -> dict[
         "lost": counts["lost"],
         "opt_outs": len(consent.acts),
         "opt_outs_applied": consent.applied(),
+        "bounces": len(mail.bounces),
+        "bounces_applied": mail.applied(),
+        "notes": mail.notes(),
+        "notes_due": sum(mail.due[member.id] for member in evidence.members.values() if member.contact is not None),
         "echo_writes": keys["echo_writes"],
         "rate_limit_breaches": keys["rate_limit_breaches"],
         "calls": traffic.calls(evidence),
@@ -65,51 +65,57 @@ def judge(world: World, claims: Iterable[Claim], dead_letters: int = 0) -> dict[
     }
 
 
+def _findings(evidence: Evidence, mail: Mail, consent: Consent) -> list[Finding]:
+    """What is wrong, whatever anybody claims."""
+    return [
+        *Values(evidence).findings(),
+        *lists.findings(evidence),
+        *custom.findings(evidence),
+        *mail.findings(),
+        *consent.findings(),
+        *collateral.collateral(evidence),
+        *collateral.duplicates(evidence),
+        *traffic.echoes(evidence),
+        *traffic.breaches(evidence),
+    ]
+
+
 def failed(report: Mapping[str, Any]) -> bool:
     """Whether a report must end a demo with exit code 1."""
     return any(report[key] for key in MUST_BE_ZERO) or report["opt_outs_applied"] < report["opt_outs"]
 
 
-def _class(evidence: Evidence, member: Member, claim: Claim | None, spoiled: set[str]) -> tuple[str, str]:
+def _class(
+    evidence: Evidence, parkings: Parkings, member: Member, claim: Claim | None, spoiled: set[str]
+) -> tuple[str, str]:
     """The one class of a person and, where it is `lost`, why."""
     if claim is None:
         return "lost", "no claim"
     state = str(claim.get("state"))
-    refuted = {
-        "in_step": _refuted_in_step,
-        "pending": lambda _evidence, _member, _claim: "",
-        "parked": _refuted_parked,
-        "left_out": _refuted_left_out,
+    refuted: Callable[[], str] | None = {
+        "in_step": lambda: _refuted_in_step(evidence, parkings, member),
+        "pending": lambda: "",
+        "parked": lambda: parkings.refuted(member, str(claim.get("reason"))),
+        "left_out": lambda: "mailable" if member.mailable else "",
     }.get(state)
     if refuted is None:
         return "lost", f"unknown state {state!r}"
-    reason = refuted(evidence, member, claim)
+    reason = refuted()
     if not reason and state != "pending" and member.id in spoiled:
         reason = "a wrong value or a lost edit"
     return ("lost", f"claimed {state}: {reason}") if reason else (state, "")
 
 
-def _refuted_in_step(evidence: Evidence, member: Member, _claim: Claim) -> str:
+def _refuted_in_step(evidence: Evidence, parkings: Parkings, member: Member) -> str:
     if member.id not in evidence.captured:
         return "never served"
-    if member.id in evidence.planted:
-        return f"ambiguous by design ({evidence.planted[member.id]})"
+    if must := parkings.must(member):
+        return f"nobody but a person can tell ({must})"
     if member.id in evidence.waiting:
         return "still waiting at the vendor"
-    if not member.linked:
+    if not member.linked and (member.address or member.contact is None):
         return "not linked" if member.contacts else "not in Virtuous"
     return ""
-
-
-def _refuted_parked(evidence: Evidence, member: Member, claim: Claim) -> str:
-    planted = evidence.planted.get(member.id)
-    if planted is None:
-        return f"nothing ambiguous ({claim.get('reason')})"
-    return "" if planted in str(claim.get("reason")) else f"for {claim.get('reason')}, planted was {planted}"
-
-
-def _refuted_left_out(_evidence: Evidence, member: Member, _claim: Claim) -> str:
-    return "mailable" if member.mailable else ""
 
 
 def _about_claims(
@@ -136,5 +142,8 @@ def _events(evidence: Evidence) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _begun(evidence: Evidence) -> float:
-    return evidence.acts[0].t if evidence.acts else evidence.now
+def _days(evidence: Evidence) -> float:
+    """The week's days, or those since the first act where there is no week."""
+    week = next((act for act in evidence.acts if act.kind == "week"), None)
+    begun = evidence.acts[0].t if evidence.acts else evidence.now
+    return int(week.data["days"]) if week else round((evidence.now - begun) / 86_400, 2)

@@ -49,7 +49,7 @@ def _audience(raw: Raw, lists: Mapping[str, str]) -> dict[str, Any]:
         "addresses": _sorted([one.get(key) for key in keys] for one in raw.get("street_addresses", ())),
         "lists": sorted(lists.get(number, "?") for number in raw.get("list_memberships", ())),
         "taggings": len(raw.get("taggings", ())),
-        "custom": _sorted(one.get("value") for one in raw.get("custom_fields", ())),
+        "custom": _sorted([one.get("value"), one.get("choice_ids")] for one in raw.get("custom_fields", ())),
         "notes": _sorted(_TIMES.sub("#", str(one.get("content"))) for one in raw.get("notes", ())),
     }
 

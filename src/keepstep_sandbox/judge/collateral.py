@@ -10,22 +10,30 @@ from keepstep_sandbox.judge.values import WRONG
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 
 DUPLICATE = "duplicates"
-# The only fields of a Constant Contact contact that a write from the CRM may change: consent, and lists.
+# The only fields of a Constant Contact contact that a write from the CRM may change: consent, lists, and tags where the
+# route carries them.
 _CONSENT = "email_address."
-_LISTS = "list_memberships"
 _CLEARABLE = ("tags", "isPrimary", "isSecondary", "name")
 
 
 def collateral(evidence: Evidence) -> Iterator[Finding]:
     """Changes to fields that are not mapped, contacts brought back from deletion, foreign tags."""
+    labels = ("list_memberships", "taggings") if evidence.tags_prefix else ("list_memberships",)
     for _at, effect in evidence.service_effects(CONSTANT_CONTACT):
         kind, _, number = effect.record.partition(":")
         consent = effect.field.startswith(_CONSENT) and effect.field != "email_address.address"
-        if kind == "contact" and not consent and effect.field != _LISTS:
+        if kind == "contact" and not consent and effect.field not in labels:
             yield Finding(WRONG, number, f"{effect.field}: changed at Constant Contact by the service")
-    for _at, effect in evidence.service_effects(VIRTUOUS):
-        if _cleared(effect) or _foreign_tags(effect):
+    for at, effect in evidence.service_effects(VIRTUOUS):
+        if effect.field == "originSegmentCode" and not _known_segment(evidence, at, effect.after):
+            yield Finding(WRONG, effect.record, "originSegmentCode: sent although the organization does not know it")
+        if _cleared(effect) or _foreign_tags(evidence, effect):
             yield Finding(WRONG, effect.record, f"{effect.field}: lost at Virtuous by the service")
+
+
+def _known_segment(evidence: Evidence, at: float, code: object) -> bool:
+    """An unknown code stops an import (Virtuous facts 10.1)."""
+    return any(act.data["code"] == code and act.t <= at for act in evidence.acts_of(VIRTUOUS, "add_segment"))
 
 
 def _cleared(effect: Effect) -> bool:
@@ -35,24 +43,22 @@ def _cleared(effect: Effect) -> bool:
     return kind in ("individual", "contact") and had and not has and effect.field not in _CLEARABLE
 
 
-def _foreign_tags(effect: Effect) -> bool:
+def _foreign_tags(evidence: Evidence, effect: Effect) -> bool:
     """Whether tags without our prefix came or went; a merge by the vendor's import adds none."""
     if effect.field != "tags" or not effect.record.startswith("contact:"):
         return False
     before, after = (
-        {str(tag) for tag in side or () if not str(tag).startswith(fields.TAG_PREFIX)}
-        for side in (effect.before, effect.after)
+        {str(tag) for tag in side or () if not evidence.ours(str(tag))} for side in (effect.before, effect.after)
     )
     return before != after
 
 
 def duplicates(evidence: Evidence) -> Iterator[Finding]:
-    """One reference on two contacts, one address made twice, more notes than acts."""
+    """One reference on two contacts, one address made twice."""
     for member in evidence.members.values():
         for _ in member.contacts[1:]:
             yield Finding(DUPLICATE, member.id, "reference: on several contacts")
     yield from _addresses(evidence)
-    yield from _notes(evidence)
 
 
 def _addresses(evidence: Evidence) -> Iterator[Finding]:
@@ -62,13 +68,3 @@ def _addresses(evidence: Evidence) -> Iterator[Finding]:
     for address, times in have.items():
         for _ in range(times - max(1, by_staff[address])):
             yield Finding(DUPLICATE, holders.get(address, ""), "address: on several methods")
-
-
-def _notes(evidence: Evidence) -> Iterator[Finding]:
-    """A deletion leaves one note; nothing else in the week does."""
-    deleted = Counter(act.record for act in evidence.acts_of(CONSTANT_CONTACT, "delete"))
-    for household in evidence.households.values():
-        contact = household[0].contact
-        due = sum(deleted[member.id] for member in household)
-        for _ in range(len(contact["notes"]) - due if contact else 0):
-            yield Finding(DUPLICATE, household[0].id, "note: more than acts that leave one")

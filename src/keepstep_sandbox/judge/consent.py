@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from keepstep_sandbox.http import Effect
 from keepstep_sandbox.judge import fields
 from keepstep_sandbox.judge.evidence import MAILABLE, OUT, Evidence, Finding, Member
+from keepstep_sandbox.judge.mail import Mail
 from keepstep_sandbox.judge.values import LOST, WRONG
-from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
+from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS, Act
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,21 @@ class OutAct:
     deletion: bool = False
 
 
+def _dated(act: Act) -> bool:
+    """Whether the contact shows when the person came back."""
+    return any(effect.field == "email_address.opt_in_date" for effect in act.effects)
+
+
 class Consent:
     """The opt-outs of the whole log, and what became of them."""
 
-    def __init__(self, evidence: Evidence) -> None:
-        self._evidence = evidence
-        self._back = {act.record: act.t for act in evidence.acts_of(CONSTANT_CONTACT, "person_opts_in")}
+    def __init__(self, evidence: Evidence, mail: Mail) -> None:
+        self._evidence, self._mail = evidence, mail
+        acts = list(evidence.acts_of(CONSTANT_CONTACT, "person_opts_in"))
+        self._back = {act.record: act.t for act in acts if _dated(act)}
+        # Where no opt_in_date moves, nothing proves that the person came back after the opt-out.
+        self.unproven = frozenset(act.record for act in acts) - self._back.keys()
+        self.proven_back = frozenset(self._back)
         self._holders = {member.address: member for member in evidence.members.values() if member.address}
         self._addresses = {str(method["id"]): fields.email(method["value"]) for _c, _i, method in evidence.methods()}
         everything = [*self._at_audience(), *self._by_staff()]
@@ -53,7 +63,8 @@ class Consent:
     def _open(self, act: OutAct) -> str:
         """Why an opt-out is not applied; empty where it is."""
         holder = self._holders.get(act.address)
-        if holder is not None and not act.deletion and not holder.deleted and holder.permission in MAILABLE:
+        returned = act.deletion or act.member in self.unproven
+        if holder is not None and not returned and not holder.deleted and holder.permission in MAILABLE:
             return "still mailable at Constant Contact"
         for _contact, _individual, method in self._evidence.methods():
             same = fields.is_email(method) and fields.email(method["value"]) == act.address
@@ -68,7 +79,7 @@ class Consent:
         if member.permission == OUT:
             yield Finding(WRONG, member.id, "consent: opted out at Constant Contact by nobody")
         out = member.mailable and member.linked and member.method is not None and not member.method["isOptedIn"]
-        if out and not self._entered_out(member):
+        if out and not self._entered_out(member) and not self._mail.bounced(member) and not self._born_out(member):
             yield Finding(WRONG, member.id, "consent: opted out at Virtuous by nobody")
 
     def _entered_out(self, member: Member) -> bool:
@@ -80,10 +91,16 @@ class Consent:
             for method in individual.get("contactMethods") or ()
         )
 
+    def _born_out(self, member: Member) -> bool:
+        """Whether imports of this organization opt nobody in, which nobody may make good for them."""
+        return self._evidence.world.virtuous.switches["opt-in-default"] == "false" and member.method is not None
+
     def _at_audience(self) -> Iterator[OutAct]:
-        for act in self._evidence.acts_of(CONSTANT_CONTACT, "person_opts_out", "add_person", "edit", "delete"):
+        complaints = self._evidence.world.constant_contact.switches["complaint"] != "count_only"
+        kinds = ("person_opts_out", "campaign_opt_out", "delete", *(("complain",) if complaints else ()))
+        for act in self._evidence.acts_of(CONSTANT_CONTACT, "add_person", "edit", *kinds):
             member = self._evidence.members.get(act.record)
-            out = act.kind in ("person_opts_out", "delete") or act.data.get("permission") == OUT
+            out = act.kind in kinds or act.data.get("permission") == OUT
             if member is not None and out and member.address:
                 yield OutAct(act.t, act.record, member.address, act.kind == "delete")
 

@@ -20,6 +20,7 @@ FILES = {
 # Where the documents are wrong: vendor, method and path of the document (empty: any), the finding, and who says so.
 DEFECTS: tuple[tuple[str, str, str, str, str], ...] = (
     (CONSTANT_CONTACT, "GET", "", "query cursor", "CC facts 1, paging: next links carry it"),
+    (CONSTANT_CONTACT, "GET", "", "query next", "CC facts 1, paging: next links of reports carry it"),
     (CONSTANT_CONTACT, "POST", "", "too many source.contact_ids", "CC facts 3.2: maxItems 0, the guide says 500"),
     (CONSTANT_CONTACT, "POST", "", "too many list_ids", "CC facts 3.2: maxItems 0, the guide says 50"),
     (CONSTANT_CONTACT, "POST", "", "unknown import_data[].home_country", "CC facts 7.1: spelt with a space"),

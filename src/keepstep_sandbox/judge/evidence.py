@@ -1,6 +1,6 @@
 """What the judge looks at: both final states, the arrival log and the act log, indexed once."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,11 +56,15 @@ class Evidence:
         self.audience = {str(one["contact_id"]): one for one in world.constant_contact.contacts(account)}
         lists = world.constant_contact.lists(account)
         self.list_names = {one["list_id"]: str(one["name"]) for one in lists if not one.get("deleted_at")}
+        self._first_names = _first_names(self.acts)
+        self.tags_prefix = next((str(act.data["tags_prefix"]) for act in world.log.of("route")), "")
+        self.audience_tags = {act.record: str(act.data["name"]) for act in self.acts_of(CONSTANT_CONTACT, "add_tag")}
         crm = world.virtuous.contacts(organization)
         self.crm: list[Raw] = [one for one in crm if one["mergedIntoContactId"] is None]
         self.tag_names = {str(one["tagName"]) for one in world.virtuous.tags(organization)}
         self.waiting = {str(row["row"].get("referenceId")) for row in world.virtuous.waiting(organization)}
         self.planted = {act.record: str(act.data["reason"]) for act in world.log.of("planted")}
+        self.addresses = self._histories()
         self._by_reference = self._references()
         self.members = {number: self._member(number, raw) for number, raw in self.audience.items()}
         self.households = self._households()
@@ -87,9 +91,46 @@ class Evidence:
 
     def lists_of(self, member: Member) -> set[str]:
         """The tags that a member's lists stand for, those that exist."""
-        names = (self.list_names.get(number) for number in member.raw.get("list_memberships", ()))
-        tags = {fields.TAG_PREFIX + name for name in names if name is not None}
-        return tags & self.tag_names
+        return {self.tag_of(str(number)) for number in member.raw.get("list_memberships", ())} & self.tag_names
+
+    def labels_of(self, member: Member) -> set[str]:
+        """The same, and the tags that stand for the member's tags at Constant Contact where the route carries them."""
+        return (
+            self.lists_of(member) | {self.tag_of(str(one)) for one in member.raw.get("taggings", ())} & self.tag_names
+        )
+
+    def tag_of(self, number: str) -> str:
+        """The tag of a list, which keeps it under another name, or of a tag at Constant Contact; empty for neither."""
+        if number in self.list_names:
+            return fields.TAG_PREFIX + self._first_names.get(number, self.list_names[number])
+        name = self.audience_tags.get(number)
+        return self.tags_prefix + name if name is not None and self.tags_prefix else ""
+
+    def ours(self, tag: str) -> bool:
+        """Whether a tag is one that the service keeps."""
+        return tag.startswith(fields.TAG_PREFIX) or (bool(self.tags_prefix) and tag.startswith(self.tags_prefix))
+
+    def address_at(self, number: str, at: float) -> str:
+        """The address that a person had at a moment."""
+        return next((value for t, value in reversed(self.addresses.get(number, [])) if t <= at), "")
+
+    @property
+    def handed_over(self) -> set[str]:
+        """Addresses that several people had, one after the other."""
+        held = Counter(value for rows in self.addresses.values() for value in {one for _t, one in rows} if value)
+        return {value for value, people in held.items() if people > 1}
+
+    def _histories(self) -> dict[str, list[tuple[float, str]]]:
+        """Every address of every person, oldest first, with the moment it began."""
+        found: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        for act in self.acts_of(CONSTANT_CONTACT, "add_person", "edit"):
+            given = act.data.get("email_address") or {}
+            address = fields.email(
+                given.get("address") if act.kind == "add_person" and given else act.data.get("email")
+            )
+            if act.kind == "add_person" or "email" in act.data:
+                found[act.record].append((float("-inf") if act.kind == "add_person" else act.t, address))
+        return found
 
     def _references(self) -> dict[str, list[Raw]]:
         found: dict[str, list[Raw]] = defaultdict(list)
@@ -113,6 +154,13 @@ class Evidence:
             if member.contact is not None:
                 found[member.contact["id"]].append(member)
         return found
+
+
+def _first_names(acts: Iterable[Act]) -> dict[str, str]:
+    """The name each list began with."""
+    return {
+        act.record: str(act.data["name"]) for act in acts if act.kind == "add_list" and act.side == CONSTANT_CONTACT
+    }
 
 
 @dataclass(frozen=True, slots=True)

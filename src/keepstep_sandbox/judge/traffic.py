@@ -16,6 +16,7 @@ DAY, HOUR = 86_400, 3_600
 HAIR = 1e-6  # sums of virtual seconds are not exact
 AFTER_KILL = 3_600.0  # how far before a kill a write may lie whose answer was lost with the process
 PAGE, BATCH, JOB = 500, 500, 500
+_WRITTEN = ("edit", "person_joins", "person_leaves", "person_opts_out", "person_opts_in", "campaign_opt_out")
 
 
 def echoes(evidence: Evidence) -> Iterator[Finding]:
@@ -122,10 +123,9 @@ def floor(evidence: Evidence, days: float) -> dict[str, int]:
     )
     mailable = sum(member.mailable for member in evidence.members.values())
     direct = sum(member.permission == OUT and not _acted(evidence, member.id) for member in evidence.members.values())
-    written = sum(
-        kinds[kind] for kind in ("edit", "person_joins", "person_leaves", "person_opts_out", "person_opts_in")
-    )
-    crm = ceil(mailable / BATCH) + ceil(people / 1000) * nights + polls + direct + written + 2 * kinds["delete"]
+    written = sum(kinds[kind] for kind in _WRITTEN)
+    noted = kinds["delete"] + kinds["bounce"] + kinds["complain"]
+    crm = ceil(mailable / BATCH) + ceil(people / 1000) * nights + polls + direct + written + 2 * noted
     return {CONSTANT_CONTACT: audience, VIRTUOUS: crm + _late(evidence)}
 
 

@@ -1,5 +1,6 @@
 """Whether every value that should have crossed is there, and no edit of anybody was lost."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ class Values:
                 yield from self._names(member)
                 yield from self._phone(member)
                 yield from self._old_address(member)
+        yield from self._custody()
         for contact_id, household in self._evidence.households.items():
             yield from self._address(contact_id, [one for one in household if one.linked and one.mailable])
 
@@ -40,7 +42,7 @@ class Values:
         for source, target in fields.NAMES:
             wanted, have = fields.name(member.raw.get(source)), fields.name(member.individual.get(target))
             staff = self._staff_edits(member, source)
-            yield from _judged(member.id, source, wanted, have == wanted, have, staff, self._edits(member, source))
+            yield from judged(member.id, source, wanted, have == wanted, have, staff, self._edits(member, source))
 
     def _phone(self, member: Member) -> Iterator[Finding]:
         """One number crosses; one that somebody else has too may stay behind."""
@@ -52,7 +54,7 @@ class Values:
         staff = self._staff_edits(member, "phone")
         there = wanted in have or self._numbers.get(wanted, 0) > 1
         last = staff[-1][1] if staff and staff[-1][1] in have else None
-        yield from _judged(member.id, "phone", wanted, there, last, staff, self._edits(member, "phone"))
+        yield from judged(member.id, "phone", wanted, there, last, staff, self._edits(member, "phone"))
         own = {fields.phone(one["phone_number"]) for one in phones}
         if wanted and have - own - {value for _t, value in staff}:
             yield Finding(WRONG, member.id, "phone: a number that nobody gave, or an old one")
@@ -60,11 +62,24 @@ class Values:
     def _old_address(self, member: Member) -> Iterator[Finding]:
         """After a change of e-mail address the old one is gone from the household."""
         assert member.contact is not None
-        old = {value for _t, value in self._audience.get((member.id, "email"), ())} - {member.address}
+        old = {value for _t, value in self._evidence.addresses.get(member.id, ())} - {member.address}
         for individual in member.contact["contactIndividuals"]:
             for method in individual["contactMethods"] or ():
                 if fields.is_email(method) and fields.email(method["value"]) in old - self._addresses:
                     yield Finding(WRONG, member.id, "email: the old address is still there")
+
+    def _custody(self) -> Iterator[Finding]:
+        """An address that went from one person to another one is only with the one who has it now."""
+        members = [member for member in self._evidence.members.values() if member.address]
+        times = Counter(member.address for member in members)
+        for owner in members:
+            address = owner.address
+            if times[address] > 1 or address not in self._evidence.handed_over:
+                continue
+            for contact, _individual, method in self._evidence.methods():
+                same = fields.is_email(method) and fields.email(method["value"]) == address
+                if same and owner.linked and owner.contact is not None and contact["id"] != owner.contact["id"]:
+                    yield Finding(WRONG, owner.id, "email: an address is still with whom it was before")
 
     def _address(self, contact_id: int, household: list[Member]) -> Iterator[Finding]:
         """The primary address of a household is one that a member has or that staff gave."""
@@ -79,7 +94,7 @@ class Values:
         staff = self._staff.get((f"contact:{contact_id}", "address"), [])
         edits = self._edits(household[0], "address") if len(household) == 1 else []
         first = wanted[0] if wanted else ""
-        yield from _judged(household[0].id, "address", first, have in wanted, have, staff, edits)
+        yield from judged(household[0].id, "address", first, have in wanted, have, staff, edits)
 
     # the edits
 
@@ -121,10 +136,13 @@ class Values:
                 edits.append((act.t, value))
 
 
-def _judged(
+def judged(
     record: str, name: str, wanted: Any, there: bool, have: Any, staff: Edits, edits: Edits
 ) -> Iterator[Finding]:
-    """One field. `there`: Virtuous has Constant Contact's value; `have`: what it has; empty `wanted`: fill-only."""
+    """The verdict on one field of a record.
+
+    `wanted`: Constant Contact's value, empty for fill-only; `there`: whether Virtuous has it; `have`: what it has.
+    """
     by_staff = bool(staff) and have == staff[-1][1]
     if wanted and not there and not any(have == value for _t, value in staff):
         yield Finding(WRONG, record, name)

@@ -93,10 +93,10 @@ class _Draft:
     def __init__(self, organization: Organization, body: Mapping[str, Any]) -> None:
         self.fields = typed(body, (*CONTACT_WRITABLE, "isArchived"))
         self.fields["contactType"] = contact_type(body)
-        self.custom = custom_values(body)
+        self.custom = allowed_custom(organization, custom_values(body))
         self.source, self.reference = text(body, "referenceSource"), text(body, "referenceId")
         self.addresses = [_address_draft(item) for item in objects(body, "contactAddresses")]
-        self.people = [_person_draft(item) for item in objects(body, "contactIndividuals")]
+        self.people = [_person_draft(organization, item) for item in objects(body, "contactIndividuals")]
         self.organization = organization
         for _, _, methods in self.people:
             for method in methods:
@@ -121,10 +121,21 @@ class _Draft:
         return contact
 
 
-def _person_draft(item: Mapping[str, Any]) -> tuple[Fields, dict[str, str], list[Fields]]:
+def _person_draft(organization: Organization, item: Mapping[str, Any]) -> tuple[Fields, dict[str, str], list[Fields]]:
     fields = typed(item, (*INDIVIDUAL_WRITABLE, "isPrimary", "isSecondary"))
     given = {name: value for name, value in fields.items() if value is not None}
-    return given, custom_values(item), [method_draft(method) for method in objects(item, "contactMethods")]
+    custom = allowed_custom(organization, custom_values(item))
+    return given, custom, [method_draft(method) for method in objects(item, "contactMethods")]
+
+
+def allowed_custom(organization: Organization, values: dict[str, str]) -> dict[str, str]:
+    """Values of a direct write: an unknown option is 400, left out or stored (switch unknown-option)."""
+    wrong = organization.unknown_options(values)
+    if not wrong or organization.switches["unknown-option"] == "stored":
+        return values
+    if organization.switches["unknown-option"] == "refused":
+        raise Refused(400, "The value is not one of the options.", f"customFields.{wrong[0]}")
+    return {name: value for name, value in values.items() if name not in wrong}
 
 
 def method_draft(item: Mapping[str, Any]) -> Fields:
@@ -179,12 +190,20 @@ def update(call: Call) -> Response:
     for name in ("contactType", "isPrivate"):
         if name in values and values[name] is None:
             values[name] = BLANK_CONTACT[name]
-    custom = custom_values(call.body)
+    custom = _put_custom(call, contact, mode)
     change = call.change()
     change.set(contact, values)
     change.set_custom(contact, custom)
     effects = call.written(change, contact)
     return ready_body(shapes.contact_body(contact, call.organization), effects)
+
+
+def _put_custom(call: Call, contact: Contact, mode: str) -> dict[str, str]:
+    """Named fields get their values. A field that a sent list omits is left alone, unless the PUT replaces; without any
+    list all lose theirs, unless the PUT is a patch (Virtuous facts 6, 7.5)."""
+    given = allowed_custom(call.organization, custom_values(call.body))
+    keeps = mode == "patch" or (mode != "replace" and call.body.get("customFields") is not None)
+    return given if keeps else dict.fromkeys(contact.custom, "") | given
 
 
 def archive(call: Call) -> Response:
@@ -240,7 +259,9 @@ def types(_: Call) -> Response:
 
 
 def custom_fields(call: Call) -> Response:
-    return answer(200, list(call.organization.custom_fields.values()))
+    """Definitions, which differ per organization (Virtuous facts 7.5)."""
+    fields = call.organization.custom_fields.values()
+    return answer(200, [shapes.custom_field(one, call.organization) for one in fields])
 
 
 def prefixes(_: Call) -> Response:

@@ -129,6 +129,9 @@ def _errors(organization: Organization, row: Row, matched: bool) -> list[str]:
         errors.append("unknown segment code")
     if organization.switches["unknown-tag"] == "update-needed":
         errors.extend("unknown tag" for name in row.tags() if organization.tag_named(name) is None)
+    custom = organization.unknown_options(row.fields.get("customFields") or {})
+    if custom and organization.switches["unknown-option"] == "refused":
+        errors.extend("unknown option" for _ in custom)
     return errors
 
 
@@ -168,6 +171,16 @@ def resolve(organization: Organization, row_id: int, how: str | int, now: float)
     else:
         raise ValueError("create, discard, or the id of a contact")
     return change.finish()
+
+
+def run_by_staff(organization: Organization, now: float) -> tuple[Effect, ...]:
+    """Staff runs what the nights have left in the buckets, matched anew; rows with an error stay."""
+    effects: list[Effect] = []
+    for row in [one for one in organization.rows.values() if one.bucket != WAITING]:
+        found, blocked = _sort(organization, row)
+        if not blocked:
+            effects += resolve(organization, row.id, found.contacts[0].id if found.contacts else "create", now)
+    return tuple(effects)
 
 
 ROUTES = (

@@ -19,7 +19,7 @@ from keepstep_sandbox.virtuous.calls import (
     whole,
 )
 from keepstep_sandbox.virtuous.change import Change
-from keepstep_sandbox.virtuous.contacts import check_unshared, method_draft, readable
+from keepstep_sandbox.virtuous.contacts import allowed_custom, check_unshared, method_draft, readable
 from keepstep_sandbox.virtuous.records import BLANK_INDIVIDUAL, INDIVIDUAL_WRITABLE, Individual
 
 
@@ -57,7 +57,7 @@ def create(call: Call) -> Response:
     methods = [method_draft(item) for item in objects(call.body, "contactMethods")]
     for method in methods:
         check_unshared(call.organization, method["type"], method["value"], contact.id)
-    custom = custom_values(call.body)
+    custom = allowed_custom(call.organization, custom_values(call.body))
     ranks = _ranks(call.body)
     change = call.change()
     individual = people.add_individual(change, contact, given)
@@ -77,7 +77,7 @@ def update(call: Call) -> Response:
         given["isDeceased"] = False
     patch = call.organization.switches["put-individual"] == "patch"
     values = replaced(BLANK_INDIVIDUAL, given, INDIVIDUAL_WRITABLE, (), patch)
-    custom, ranks = custom_values(call.body), _ranks(call.body)
+    custom, ranks = allowed_custom(call.organization, custom_values(call.body)), _ranks(call.body)
     change = call.change()
     change.set(individual, values)
     _rank(change, individual, *ranks)
@@ -123,7 +123,8 @@ def _shape(call: Call, individual: Individual) -> dict[str, Any]:
 
 
 def custom_fields(call: Call) -> Response:
-    return answer(200, list(call.organization.custom_fields.values()))
+    fields = call.organization.custom_fields.values()
+    return answer(200, [shapes.custom_field(one, call.organization) for one in fields])
 
 
 ROUTES = (

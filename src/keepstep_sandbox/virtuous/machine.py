@@ -162,11 +162,29 @@ class Virtuous:
         segments[code] = {**own, **places, "segmentOrganizerId": None}
         return number
 
-    def add_custom_field(self, organization: str, name: str, now: float, data_type: str = "Text") -> None:
-        """Define a custom field of contacts and individuals."""
+    def add_custom_field(
+        self,
+        organization: str,
+        name: str,
+        now: float,
+        data_type: str = "Text",
+        options: Sequence[str] = (),
+        display_name: str = "",
+    ) -> None:
+        """Define a custom field of contacts and individuals. Types are Text, Number, Date, Boolean, List or any other
+        word; how the API spells them is switch custom-field-types."""
         at, fields = shapes.stamp(now), self._organizations[organization].custom_fields
         author = {"createDateTimeUtc": at, "createdByUser": STAFF, "modifiedDateTimeUtc": at, "modifiedByUser": STAFF}
-        fields[name] = {"dataType": data_type, "name": name, "displayName": name, "options": [], **author}
+        own = {"dataType": data_type, "name": name, "displayName": display_name or name, "options": list(options)}
+        fields[name] = {**own, **author}
+
+    def add_custom_option(self, organization: str, name: str, option: str) -> None:
+        """One more option of a field."""
+        self._organizations[organization].custom_fields[name]["options"].append(option)
+
+    def remove_custom_field(self, organization: str, name: str) -> None:
+        """Take a definition away; values stay on the contacts."""
+        del self._organizations[organization].custom_fields[name]
 
     def add_tag(self, organization: str, name: str, now: float, group: str = "") -> int:
         """A new definition, even where the name exists."""
@@ -192,6 +210,10 @@ class Virtuous:
     def resolve(self, organization: str, row_id: int, how: str | int, now: float) -> Effects:
         """Staff decides about a row: "create", "discard" or the id of the contact it belongs to."""
         return imports.resolve(self._organizations[organization], row_id, how, now)
+
+    def staff_runs_import(self, organization: str, now: float) -> Effects:
+        """Staff runs every row that a night has sorted, late as it may be; rows with an error stay."""
+        return imports.run_by_staff(self._organizations[organization], now)
 
     # --- control door: staff ---
 
@@ -226,7 +248,11 @@ class Virtuous:
         return staff.sets_address(change, change.organization.contacts[contact_id], address)
 
     def staff_sets_custom(self, organization: str, contact_id: int, now: float, name: str, value: str) -> Effects:
+        """An option that the field does not have is a ValueError, an unknown field a KeyError."""
         change = self._change(organization, now)
+        options = change.organization.custom_fields[name]["options"]
+        if value and options and value not in options:
+            raise ValueError(f"the field has no option {value!r}")
         change.set_custom(change.organization.contacts[contact_id], {name: value})
         return change.finish()
 

@@ -65,9 +65,16 @@ def difference(organization: Organization, contact: Contact, row: Row) -> Differ
     found.tags = [name for name in row.tags() if name.casefold() not in present]
     reference = row.reference()
     found.reference = reference if reference and reference not in contact.references else None
-    given = {name: value for name, value in custom_values(row.fields).items() if name in organization.custom_fields}
+    given = _custom_of(organization, row)
     found.custom = {name: value for name, value in given.items() if value and contact.custom.get(name) != value}
     return found
+
+
+def _custom_of(organization: Organization, row: Row) -> dict[str, str]:
+    """Known fields only; an option that a field does not have is left out unless the switch says it is stored."""
+    given = {name: value for name, value in custom_values(row.fields).items() if name in organization.custom_fields}
+    wrong = [] if organization.switches["unknown-option"] == "stored" else organization.unknown_options(given)
+    return {name: value for name, value in given.items() if name not in wrong}
 
 
 def apply(change: Change, found: Difference, row: Row) -> None:

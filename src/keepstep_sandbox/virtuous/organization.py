@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from keepstep_sandbox.switches import Switches
@@ -87,6 +88,11 @@ class Organization:
             return [(self.by_email, email_key(record.fields["value"]))]
         digits = phone_key(record.fields["value"]) if family == "phone" else ""
         return [(self.by_phone, digits)] if digits else []
+
+    def unknown_options(self, values: Mapping[str, str]) -> list[str]:
+        """The fields that are given an option they do not have; options are case-sensitive (Virtuous facts 7.5)."""
+        found = ((name, self.custom_fields[name]["options"]) for name in values if name in self.custom_fields)
+        return [name for name, options in found if options and values[name] and values[name] not in options]
 
     def with_email(self, email: str) -> list[Method]:
         """The live e-mail methods with this address, oldest first."""

@@ -110,9 +110,9 @@ def short(call: Call) -> Response:
     return answer(200, {"list": [shapes.abbreviated(contact) for contact in rows], "total": total})
 
 
-def options(_: Call) -> Response:
-    """What may be asked (Virtuous facts 9)."""
-    listed = [_option(parameter) for parameter in PARAMETERS.values()]
+def options(call: Call) -> Response:
+    """What may be asked; it differs per organization (Virtuous facts 9)."""
+    listed = [_option(parameter) for parameter in PARAMETERS.values() if _known(call, parameter.name)]
     every = {option["operator"]: option for item in listed for option in item["operatorOptions"]}
     return answer(200, {"options": listed, "operatorOptions": list(every.values())})
 
@@ -181,7 +181,7 @@ def _group(call: Call, group: dict[str, Any]) -> Group:
     for raw in objects(group, "conditions"):
         condition = Condition(text(raw, "parameter") or "", text(raw, "operator") or "", raw)
         parameter = PARAMETERS.get(condition.parameter)
-        if parameter is None:
+        if parameter is None or not _known(call, parameter.name):
             raise Refused(400, f"{condition.parameter} is not a valid parameter", "groups.conditions.parameter")
         predicate = compiled(condition, parameter.kind, parameter.read, call.organization, call.now)
         known = _from_index(call.organization, condition)
@@ -190,6 +190,11 @@ def _group(call: Call, group: dict[str, Any]) -> Group:
         else:
             ids = known if ids is None else ids & known
     return Group(ids, tuple(predicates))
+
+
+def _known(call: Call, name: str) -> bool:
+    """Not every organization had Last Modified Date (Virtuous facts 9)."""
+    return name != "Last Modified Date" or call.organization.switches["modified-parameter"] == "present"
 
 
 def _from_index(organization: Organization, condition: Condition) -> frozenset[int] | None:

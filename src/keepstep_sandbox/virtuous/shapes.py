@@ -92,6 +92,18 @@ def custom_list(custom: dict[str, str], organization: Organization) -> list[dict
     ]
 
 
+# Seen live and said by the guides; both are open sets (Virtuous facts 7.5, 17).
+LIVE_TYPES = {"Date": "DateTime", "Dropdown": "List"}
+GUIDE_TYPES = {"DateTime": "Date", "List": "Dropdown"}
+
+
+def custom_field(definition: dict[str, Any], organization: Organization) -> dict[str, Any]:
+    """A definition, its type in the words of switch custom-field-types."""
+    words = LIVE_TYPES if organization.switches["custom-field-types"] == "live" else GUIDE_TYPES
+    kind = definition["dataType"]
+    return {**definition, "dataType": words.get(kind, kind)}
+
+
 def contact(record: Contact, organization: Organization) -> dict[str, Any]:
     """The full contact (Virtuous facts 7.1)."""
     fields = record.fields

@@ -14,6 +14,11 @@ SWITCHES: tuple[Switch, ...] = (
     Switch("opt-in-default", ("true", "false"), "Virtuous facts 7.3, 18.4"),
     Switch("unknown-tag", ("create", "update-needed"), "Virtuous facts 10.4, 18.4"),
     Switch("unknown-segment", ("update-needed", "ignore"), "Virtuous facts 10.1"),
+    Switch(
+        "unknown-option", ("refused", "ignored", "stored"), "Virtuous facts 7.5: exactly one option, case-sensitive"
+    ),
+    Switch("custom-field-types", ("live", "guide"), "Virtuous facts 7.5, 17: DateTime, List or Date, Dropdown"),
+    Switch("import-midnight", ("organization", "utc"), "Virtuous facts 10.3, 19: time zone of midnight"),
     Switch("batch-size", ("unlimited", "100"), "Virtuous facts 10.2"),
     Switch("batch-bad-row", ("fails-all", "skipped"), "Virtuous facts 10.2"),
     # Direct writes.
@@ -33,6 +38,9 @@ SWITCHES: tuple[Switch, ...] = (
     Switch("merged-read", ("200", "404"), "Virtuous facts 7.6, 19"),
     Switch("merge-carries", ("everything", "people"), "Virtuous facts 7.6"),
     Switch("find-shared-email", ("oldest", "newest"), "Virtuous facts 8"),
+    Switch(
+        "modified-parameter", ("present", "absent"), "Virtuous facts 9: not every organization had Last Modified Date"
+    ),
     Switch("query-date", ("day", "instant"), "Virtuous facts 9, 19"),
     # Webhooks.
     Switch("webhook-envelope", ("observed", "guide"), "Virtuous facts 13.3, 17, 18.7"),

@@ -17,7 +17,7 @@ _LAST = ("Sørensen-Vale", "O’Hara", "Петрова", "Castañeda", "山本",
 
 def edits_name(scene: Scene, who: int) -> bool:
     """The person writes the first name differently at Constant Contact."""
-    return _edits(scene, who, first_name=_FIRST[who % len(_FIRST)])
+    return edits(scene, who, first_name=_FIRST[who % len(_FIRST)])
 
 
 def edits_phone(scene: Scene, who: int) -> bool:
@@ -26,7 +26,7 @@ def edits_phone(scene: Scene, who: int) -> bool:
     crossing = fields.preferred(scene.audience(who)["phone_numbers"], fields.PHONE_ORDER)
     old = ("mobile", "") if crossing is None else (crossing["kind"], crossing["phone_number"])
     new = (old[0], crowd.phone_number(FRESH + who))
-    return _edits(scene, who, phones=[new if one == old else one for one in phones] or [new])
+    return edits(scene, who, phones=[new if one == old else one for one in phones] or [new])
 
 
 def edits_address(scene: Scene, who: int) -> bool:
@@ -36,28 +36,28 @@ def edits_address(scene: Scene, who: int) -> bool:
     keys = ("kind", "street", "city", "state", "postal_code", "country")
     kept = [{key: one[key] for key in keys if key in one} for one in places if one is not crossing]
     new = crowd.address(FRESH + who, "home" if crossing is None else crossing["kind"])
-    return _edits(scene, who, addresses=[new, *kept])
+    return edits(scene, who, addresses=[new, *kept])
 
 
 def changes_email(scene: Scene, who: int) -> bool:
     """The person has a new e-mail address."""
-    return scene.crm(who) is not None and _edits(scene, who, email=f"moved{who}@example.net")
+    return scene.crm(who) is not None and edits(scene, who, email=f"moved{who}@example.net")
 
 
 def joins(scene: Scene, who: int) -> bool:
     """The person joins a list."""
-    return _moves(scene, who, "person_joins", other_list(scene, who))
+    return moves(scene, who, "person_joins", other_list(scene, who))
 
 
 def joins_comma(scene: Scene, who: int) -> bool:
     """The person joins a list whose name holds a comma."""
     names = [name for name in scene.list_ids if "," in name and name not in scene.late]
-    return _moves(scene, who, "person_joins", next((name for name in names if name not in _on(scene, who)), None))
+    return moves(scene, who, "person_joins", next((name for name in names if name not in _on(scene, who)), None))
 
 
 def leaves(scene: Scene, who: int) -> bool:
     """The person leaves one of several lists."""
-    return _moves(scene, who, "person_leaves", next(iter(_on(scene, who)), None))
+    return moves(scene, who, "person_leaves", next(iter(_on(scene, who)), None))
 
 
 def opts_out(scene: Scene, who: int) -> bool:
@@ -80,43 +80,43 @@ def is_deleted(scene: Scene, who: int) -> bool:
 
 def is_renamed_first(scene: Scene, who: int) -> bool:
     """Staff write the first name differently in Virtuous."""
-    return _staff(scene, who, "staff_renames", 1, first_name=_FIRST[(who + 3) % len(_FIRST)])
+    return staff(scene, who, "staff_renames", 1, first_name=_FIRST[(who + 3) % len(_FIRST)])
 
 
 def is_renamed_last(scene: Scene, who: int) -> bool:
     """Staff write the last name differently in Virtuous."""
-    return _staff(scene, who, "staff_renames", 1, last_name=_LAST[who % len(_LAST)])
+    return staff(scene, who, "staff_renames", 1, last_name=_LAST[who % len(_LAST)])
 
 
 def is_rephoned(scene: Scene, who: int) -> bool:
     """Staff change the telephone number in Virtuous."""
-    return _staff(scene, who, "staff_sets_phone", 1, number=crowd.phone_number(FRESH + 20_000 + who))
+    return staff(scene, who, "staff_sets_phone", 1, number=crowd.phone_number(FRESH + 20_000 + who))
 
 
 def is_readdressed(scene: Scene, who: int) -> bool:
     """Staff change the postal address in Virtuous."""
     new = crowd.address(FRESH + 20_000 + who)
     parts = {"address1": new["street"], "city": new["city"], "state": new["state"], "postal": new["postal_code"]}
-    return _staff(scene, who, "staff_sets_address", 0, **parts, address2=None, country="United States")
+    return staff(scene, who, "staff_sets_address", 0, **parts, address2=None, country="United States")
 
 
 def is_opted_out(scene: Scene, who: int) -> bool:
     """Staff set isOptedIn to false on the person's e-mail address."""
-    return _staff(scene, who, "staff_opts", 2, opted_in=False)
+    return staff(scene, who, "staff_opts", 2, opted_in=False)
 
 
 def is_tagged(scene: Scene, who: int) -> bool:
     """Staff add the tag of a list that the person is not on."""
     name = other_list(scene, who)
-    return name is not None and _staff(scene, who, "staff_adds_tag", 0, tag_name=fields.TAG_PREFIX + name)
+    return name is not None and staff(scene, who, "staff_adds_tag", 0, tag_name=scene.tag_of(name))
 
 
 def is_untagged(scene: Scene, who: int) -> bool:
     """Staff remove the tag of a list that the person is on."""
     contact = scene.crm(who)
-    tags = [fields.TAG_PREFIX + name for name in _on(scene, who)]
+    tags = [scene.tag_of(name) for name in _on(scene, who)]
     present = [tag for tag in tags if contact is not None and tag in contact["tags"]]
-    return bool(present) and _staff(scene, who, "staff_removes_tag", 0, tag_name=present[0])
+    return bool(present) and staff(scene, who, "staff_removes_tag", 0, tag_name=present[0])
 
 
 def other_list(scene: Scene, who: int) -> str | None:
@@ -131,19 +131,19 @@ def _on(scene: Scene, who: int) -> list[str]:
     return [name for name, list_id in scene.list_ids.items() if list_id in ids and name not in scene.late]
 
 
-def _edits(scene: Scene, who: int, **values: Any) -> bool:
+def edits(scene: Scene, who: int, **values: Any) -> bool:
     scene.act(CONSTANT_CONTACT, "edit", contact_id=scene.ids[who], **values)
     return True
 
 
-def _moves(scene: Scene, who: int, act: str, name: str | None) -> bool:
+def moves(scene: Scene, who: int, act: str, name: str | None) -> bool:
     if name is None:
         return False
     scene.act(CONSTANT_CONTACT, act, contact_id=scene.ids[who], list_id=scene.list_ids[name])
     return True
 
 
-def _staff(scene: Scene, who: int, act: str, record: int, **values: Any) -> bool:
+def staff(scene: Scene, who: int, act: str, record: int, **values: Any) -> bool:
     """An act of staff on the person's contact (0), individual (1) or e-mail method (2); False while not linked."""
     found = scene.individual(who)
     if found is None:

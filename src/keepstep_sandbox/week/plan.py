@@ -1,78 +1,21 @@
 """When what happens: the week's events, drawn from the seed before it begins."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
 from keepstep_sandbox import people as crowd
-from keepstep_sandbox.faults import WRITE
 from keepstep_sandbox.judge import fields
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
-from keepstep_sandbox.people import ORGANIZATION, ZONE, Person
+from keepstep_sandbox.people import Person
+from keepstep_sandbox.week import desk, ground, labels, mail, turns
 from keepstep_sandbox.week import happenings as to
+from keepstep_sandbox.week.luck import luck
 from keepstep_sandbox.week.scene import Scene
-from keepstep_sandbox.world import next_midnight
+from keepstep_sandbox.week.span import DAY, HOUR, Event, Span
 
-HOUR = 3600.0
-DAY = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The week's moments, epoch seconds. What only a daily sweep can see ends 25 hours before the quiet."""
-
-    begin: float
-    midnights: tuple[float, ...]
-
-    @classmethod
-    def of(cls, begin: float, days: int) -> "Span":
-        """The span of so many nights. Raises ValueError for fewer than three: two are quiet."""
-        if days < 3:
-            raise ValueError("a week has at least 3 days: the last two nights are quiet")
-        midnights = [next_midnight(begin, ZONE)]
-        while len(midnights) < days:
-            midnights.append(next_midnight(midnights[-1], ZONE))
-        return cls(begin, tuple(midnights))
-
-    @property
-    def quiet(self) -> float:
-        return self.midnights[-2] - HOUR
-
-    @property
-    def end(self) -> float:
-        return self.midnights[-1] + 2 * HOUR
-
-    @property
-    def waiting(self) -> tuple[float, float]:
-        """While the first transactions wait for their batch."""
-        return self.begin + 2 * HOUR, self.midnights[0] - 2 * HOUR
-
-    @property
-    def swept(self) -> tuple[float, float]:
-        """For changes at Constant Contact that no poll shows; after the first batch where the week is long enough."""
-        last = self.quiet - 25 * HOUR
-        return (
-            max(self.midnights[0] + HOUR, self.begin) if last > self.midnights[0] + 3 * HOUR else self.begin + HOUR
-        ), last
-
-    @property
-    def live(self) -> tuple[float, float]:
-        """For changes that polls and webhooks show, on records that are linked."""
-        return self.midnights[0] + HOUR, self.quiet - 11 * HOUR
-
-
-@dataclass(slots=True)
-class Event:
-    """One event: tried at `at` and, where it cannot happen yet, every half hour until `until`."""
-
-    at: float
-    what: str
-    side: str
-    record: str
-    run: Callable[[], bool]
-    until: float = field(default=0.0)
-
-
+LEFT_ALONE = 3  # people to whom nothing happens at all, however small the crowd is
 Wanted = Callable[[Person], bool]
+Row = tuple[str, str, to.Happening, Wanted, str]
+Course = tuple[tuple[tuple[str, str, to.Happening], ...], str, float]
 
 
 def _any(_person: Person) -> bool:
@@ -87,45 +30,186 @@ def _reachable(person: Person) -> bool:
     return bool(person.phones and person.addresses)
 
 
-# kind of event, whose side, what happens, to whom, and in which window of the span
-_PERSONAL: tuple[tuple[str, str, to.Happening, Wanted, str], ...] = (
-    ("name_edit_cc", CONSTANT_CONTACT, to.edits_name, _any, "live"),
-    ("phone_edit_cc", CONSTANT_CONTACT, to.edits_phone, _reachable, "swept"),
-    ("address_edit_cc", CONSTANT_CONTACT, to.edits_address, _reachable, "swept"),
-    ("name_edit_virtuous", VIRTUOUS, to.is_renamed_last, _any, "live"),
-    ("phone_edit_virtuous", VIRTUOUS, to.is_rephoned, _reachable, "live"),
-    ("address_edit_virtuous", VIRTUOUS, to.is_readdressed, _reachable, "live"),
-    ("list_join", CONSTANT_CONTACT, to.joins, _any, "swept"),
-    ("list_leave", CONSTANT_CONTACT, to.leaves, _two_lists, "swept"),
+# To somebody whom nothing else happens to: kind, side, what happens, to whom, in which window of the span.
+_ALONE: tuple[Row, ...] = (
     ("opt_out_cc", CONSTANT_CONTACT, to.opts_out, _any, "live"),
     ("opt_out_waiting", CONSTANT_CONTACT, to.opts_out, _any, "waiting"),
     ("opt_out_virtuous", VIRTUOUS, to.is_opted_out, _any, "live"),
-    ("tag_added", VIRTUOUS, to.is_tagged, _any, "live"),
-    ("tag_removed", VIRTUOUS, to.is_untagged, _two_lists, "live"),
     ("email_change", CONSTANT_CONTACT, to.changes_email, _any, "live"),
     ("contact_deleted", CONSTANT_CONTACT, to.is_deleted, _any, "swept"),
+    ("bounce_hard", CONSTANT_CONTACT, mail.bounces_hard, _any, "live"),
+    ("bounce_soft", CONSTANT_CONTACT, mail.bounces_softly, _any, "live"),
+    ("campaign_opt_out", CONSTANT_CONTACT, mail.opts_out_of_campaign, _any, "live"),
+    ("complaint", CONSTANT_CONTACT, mail.complains, _any, "live"),
 )
+# The same where there are people enough; where not, each seed has other ones of them.
+_MORE: tuple[Row, ...] = (
+    ("bounce_waiting", CONSTANT_CONTACT, mail.bounces_hard, _any, "waiting"),
+    ("address_lost", CONSTANT_CONTACT, turns.loses_address, _any, "live"),
+    ("entered_by_hand", VIRTUOUS, turns.is_entered, _any, "waiting"),
+)
+# To somebody to whom other things may happen too: the field comes first.
+_FIELDS: tuple[tuple[str, Row], ...] = (
+    ("name", ("name_edit_cc", CONSTANT_CONTACT, to.edits_name, _any, "live")),
+    ("phone", ("phone_edit_cc", CONSTANT_CONTACT, to.edits_phone, _reachable, "swept")),
+    ("address", ("address_edit_cc", CONSTANT_CONTACT, to.edits_address, _reachable, "swept")),
+    ("name", ("name_edit_virtuous", VIRTUOUS, to.is_renamed_last, _any, "live")),
+    ("phone", ("phone_edit_virtuous", VIRTUOUS, to.is_rephoned, _reachable, "live")),
+    ("address", ("address_edit_virtuous", VIRTUOUS, to.is_readdressed, _reachable, "live")),
+    ("lists", ("list_join", CONSTANT_CONTACT, to.joins, _any, "swept")),
+    ("lists", ("list_leave", CONSTANT_CONTACT, to.leaves, _two_lists, "swept")),
+    ("lists", ("tag_added", VIRTUOUS, to.is_tagged, _any, "live")),
+    ("lists", ("tag_removed", VIRTUOUS, to.is_untagged, _two_lists, "live")),
+    ("odd list", ("list_semicolon", CONSTANT_CONTACT, labels.joins_odd, _any, "swept")),
+    ("mail", ("vacation_reply", CONSTANT_CONTACT, mail.answers, _any, "live")),
+    *((one, ("custom_edit_cc", CONSTANT_CONTACT, labels.fills_in(one), _any, "swept")) for one in ground.VALUES),
+    ("Interests", ("custom_cleared", CONSTANT_CONTACT, labels.clears, _any, "swept")),
+    ("staff field", ("custom_edit_virtuous", VIRTUOUS, labels.is_filled_in, _any, "live")),
+)
+_CONTACT_TAGS: tuple[tuple[str, Row], ...] = (
+    ("tags", ("contact_tag_added", CONSTANT_CONTACT, labels.gets_tag, _any, "swept")),
+    ("tags", ("contact_tag_staff", VIRTUOUS, labels.is_marked, _any, "live")),
+)
+# Several things that happen to one person one after the other, at least so many hours apart.
+_COURSES: tuple[Course, ...] = (
+    (
+        (
+            ("opt_out_before_return", CONSTANT_CONTACT, to.opts_out),
+            ("resubscribe", CONSTANT_CONTACT, to.opts_in),
+        ),
+        *("swept", 5),
+    ),
+)
+_MORE_COURSES: tuple[Course, ...] = (
+    (
+        (
+            ("moved_before_bounce", CONSTANT_CONTACT, mail.moves_away),
+            ("bounce_old_address", CONSTANT_CONTACT, mail.old_address_bounces),
+        ),
+        *("live", 2),
+    ),
+    (
+        (
+            ("bounce_before_move", CONSTANT_CONTACT, mail.bounces_hard),
+            ("move_after_bounce", CONSTANT_CONTACT, mail.moves_away),
+        ),
+        *("live", 4),
+    ),
+    (
+        (
+            ("permission_temp_hold", CONSTANT_CONTACT, turns.is_held),
+            ("permission_not_set", CONSTANT_CONTACT, turns.is_unset),
+            ("permission_pending", CONSTANT_CONTACT, turns.is_asked),
+            ("permission_explicit", CONSTANT_CONTACT, turns.is_explicit),
+        ),
+        *("swept", 2),
+    ),
+    (
+        (
+            ("deletion_before_revival", CONSTANT_CONTACT, to.is_deleted),
+            ("revival", CONSTANT_CONTACT, turns.comes_back),
+        ),
+        *("swept", 5),
+    ),
+    (
+        (
+            ("opt_out_before_deletion", CONSTANT_CONTACT, to.opts_out),
+            ("deletion_of_opted_out", CONSTANT_CONTACT, to.is_deleted),
+            ("revival_of_opted_out", CONSTANT_CONTACT, turns.comes_back),
+        ),
+        *("swept", 4),
+    ),
+    (
+        (
+            ("deletion_before_return", CONSTANT_CONTACT, to.is_deleted),
+            ("return_after_deletion", CONSTANT_CONTACT, to.opts_in),
+        ),
+        *("swept", 5),
+    ),
+)
+_PAIRS = (("address_swap", turns.swaps), ("address_handed_over", turns.hands_over))
 
 
 def plan(scene: Scene, span: Span) -> list[Event]:
     """Every event of the week, earliest first."""
     scale = max(1, len(scene.people) // 130)
-    events = [*_midnight(scene, span), *_single(scene, span), *_luck(scene, span)]
+    events = [*_midnight(scene, span), *_single(scene, span), *_office(scene, span), *_unmailable(scene, span)]
+    events += luck(scene, span)
     for _ in range(scale):
-        events += [event for row in _PERSONAL if (event := _personal(scene, span, *row)) is not None]
-        events += _back_again(scene, span)
+        events += _sharing(scene, span, _FIELDS)
+        events += _tags(scene, span) if scene.tags_prefix else ()
+        events += [event for row in _ALONE for event in _personal(scene, span, scene.pick(row[3]), row)]
+        events += [event for course in _COURSES for event in _course(scene, span, course)]
+        events += _more(scene, span)
     return sorted(events, key=lambda event: event.at)
 
 
-def _personal(
-    scene: Scene, span: Span, what: str, side: str, happening: to.Happening, wanted: Wanted, window: str
-) -> Event | None:
-    who = scene.pick(wanted)
+def _more(scene: Scene, span: Span) -> Iterable[Event]:
+    """What takes people of its own, in an order drawn from the seed: a small crowd has only some of it."""
+    makers: list[Callable[[], Iterable[Event]]] = [
+        *((lambda row=row: _personal(scene, span, scene.pick(row[3]), row)) for row in _MORE),
+        *((lambda course=course: _course(scene, span, course)) for course in _MORE_COURSES),
+        *((lambda pair=pair: _pair(scene, span, *pair)) for pair in _PAIRS),
+    ]
+    scene.chance.shuffle(makers)
+    return [event for make in makers if scene.spare > LEFT_ALONE for event in make()]
+
+
+def _sharing(scene: Scene, span: Span, rows: Sequence[tuple[str, Row]]) -> Iterable[Event]:
+    return [event for what, row in rows for event in _personal(scene, span, scene.pick_for(what, row[3]), row)]
+
+
+def _tags(scene: Scene, span: Span) -> Iterable[Event]:
+    row: Row = ("contact_tag_removed", CONSTANT_CONTACT, labels.loses_tag, _any, "swept")
+    who = scene.pick_for("tags", row[3], scene.tagged)
+    return [*_sharing(scene, span, _CONTACT_TAGS), *_personal(scene, span, who, row)]
+
+
+def _personal(scene: Scene, span: Span, who: int | None, row: Row) -> list[Event]:
+    what, side, happening, _wanted, window = row
     if who is None:
-        return None
+        return []
     begin, end = getattr(span, window)
     at = round(scene.chance.uniform(begin, end), 1)
-    return Event(at, what, side, scene.ids[who], lambda: happening(scene, who), end)
+    return [Event(at, what, side, scene.ids[who], lambda: happening(scene, who), end)]
+
+
+def _course(scene: Scene, span: Span, course: Course) -> list[Event]:
+    """The steps as far apart as the window allows, up to a day and two hours: what only a sweep shows is then seen."""
+    steps, window, hours = course
+    who = scene.pick()
+    if who is None:
+        return []
+    begin, end = getattr(span, window)
+    gap = max(hours * HOUR, min(DAY + 2 * HOUR, (end - begin) / len(steps)))
+    at = scene.chance.uniform(begin, max(begin, end - gap * (len(steps) - 1)))
+    mine = scene.ids[who]
+    return [
+        Event(at + gap * place, what, side, mine, lambda do=do: do(scene, who), end)  # type: ignore[misc]
+        for place, (what, side, do) in enumerate(steps)
+    ]
+
+
+def _pair(scene: Scene, span: Span, what: str, happening: Callable[[Scene, int, int], bool]) -> list[Event]:
+    one, other = scene.pick(), scene.pick()
+    if one is None or other is None:
+        return []
+    begin, end = span.live
+    at = round(scene.chance.uniform(begin, end), 1)
+    return [Event(at, what, CONSTANT_CONTACT, scene.ids[one], lambda: happening(scene, one, other), end)]
+
+
+def _unmailable(scene: Scene, span: Span) -> list[Event]:
+    """Somebody pending confirms, somebody held is free again, somebody without an address gives one."""
+    found = []
+    for what, permission, happening in (
+        ("pending_confirmed", "pending_confirmation", to.opts_in),
+        ("hold_lifted", "temp_hold", turns.is_explicit),
+        ("address_given", None, turns.gives_address),
+    ):
+        row: Row = (what, CONSTANT_CONTACT, happening, _any, "waiting")
+        found += _personal(scene, span, scene.pick_unmailable(permission), row)
+    return found
 
 
 def _midnight(scene: Scene, span: Span) -> list[Event]:
@@ -153,21 +237,6 @@ def _midnight(scene: Scene, span: Span) -> list[Event]:
     return events
 
 
-def _back_again(scene: Scene, span: Span) -> list[Event]:
-    """Somebody opts out and subscribes again by an own act, hours later."""
-    who = scene.pick()
-    if who is None:
-        return []
-    begin, end = span.swept
-    out = scene.chance.uniform(begin, max(begin, min(end - 6 * HOUR, begin + DAY)))
-    back = scene.chance.uniform(out + 5 * HOUR, end)
-    mine = scene.ids[who]
-    return [
-        Event(out, "opt_out_before_return", CONSTANT_CONTACT, mine, lambda: to.opts_out(scene, who)),
-        Event(back, "resubscribe", CONSTANT_CONTACT, mine, lambda: to.opts_in(scene, who)),
-    ]
-
-
 def _single(scene: Scene, span: Span) -> list[Event]:
     """A newcomer, the late tag, somebody joining the list with the comma."""
     begin, end = span.waiting
@@ -177,14 +246,25 @@ def _single(scene: Scene, span: Span) -> list[Event]:
         Event(scene.chance.uniform(begin, end), "late_tag", VIRTUOUS, "", lambda: _late_tags(scene)),
     ]
     commas = [name for name in scene.list_ids if "," in name and name not in scene.late]
-    who = scene.pick(lambda person: not set(commas) <= set(person.lists))
-    if commas and who is not None:
-        at = scene.chance.uniform(*span.swept)
-        mine = scene.ids[who]
-        events.append(
-            Event(at, "comma_list", CONSTANT_CONTACT, mine, lambda: to.joins_comma(scene, who), span.swept[1])
-        )
-    return events
+    row: Row = ("comma_list", CONSTANT_CONTACT, to.joins_comma, lambda one: not set(commas) <= set(one.lists), "swept")
+    return events + (_personal(scene, span, scene.pick_for("lists", row[3]), row) if commas else [])
+
+
+def _office(scene: Scene, span: Span) -> list[Event]:
+    """What the staff of both sides do to no single person."""
+    midnight, chance = span.midnights[0], scene.chance
+    rows: list[tuple[float, str, str, Callable[[], bool]]] = [
+        (span.begin + HOUR, "campaign_sent", CONSTANT_CONTACT, lambda: mail.mails_everybody(scene)),
+        (chance.uniform(*span.live), "list_renamed", CONSTANT_CONTACT, lambda: labels.renames_list(scene)),
+    ]
+    if not ground.knows_segment(scene):
+        rows.append((chance.uniform(*span.swept), "segment_added", VIRTUOUS, lambda: labels.adds_segment(scene)))
+    if scene.world.virtuous.switches["import-run"] != "all":
+        rows += [
+            (midnight + 10 * HOUR, "imports_by_staff", VIRTUOUS, lambda: desk.works(scene, first=True)),
+            (span.quiet - 2 * HOUR, "imports_late", VIRTUOUS, lambda: desk.works(scene, first=False)),
+        ]
+    return [Event(at, what, side, "", run) for at, what, side, run in rows]
 
 
 def _newcomer(scene: Scene) -> bool:
@@ -199,43 +279,3 @@ def _late_tags(scene: Scene) -> bool:
     for name in scene.late:
         scene.act(VIRTUOUS, "add_tag", name=fields.TAG_PREFIX + name)
     return True
-
-
-def _luck(scene: Scene, span: Span) -> list[Event]:
-    """What the network and the vendors do to us; all of it is over long before the quiet."""
-    world, midnight = scene.world, span.midnights[0]
-    arm, act = world.faults.arm, scene.act
-
-    def done(result: object) -> bool:
-        return result is None or bool(result)
-
-    rows: list[tuple[float, str, str, Callable[[], object]]] = [
-        (span.begin + 60, "reset_after_effect", VIRTUOUS, lambda: arm("reset_after", vendor=VIRTUOUS, method=WRITE)),
-        (
-            span.begin + 2 * HOUR,
-            "rate_storm_cc",
-            CONSTANT_CONTACT,
-            lambda: arm("throttled", vendor=CONSTANT_CONTACT, count=6),
-        ),
-        (
-            *(span.begin + 3 * HOUR, "rate_storm_virtuous", VIRTUOUS),
-            lambda: arm("rate_limited", vendor=VIRTUOUS, count=6, seconds=20),
-        ),
-        (midnight - 60, "webhook_duplicate", VIRTUOUS, lambda: act(VIRTUOUS, "duplicate_next", n=5)),
-        (midnight - 60, "webhook_lost", VIRTUOUS, lambda: act(VIRTUOUS, "lose_next", n=3)),
-        (midnight - 60, "webhook_delayed", VIRTUOUS, lambda: act(VIRTUOUS, "delay_next", n=4, seconds=2 * HOUR)),
-        (midnight - 59, "webhook_reordered", VIRTUOUS, lambda: act(VIRTUOUS, "reorder_next", n=4)),
-        (midnight + 60, "server_error", VIRTUOUS, lambda: arm("503", vendor=VIRTUOUS, count=2)),
-        (
-            midnight + HOUR,
-            "reset_after_effect",
-            VIRTUOUS,
-            lambda: arm("reset_after", vendor=VIRTUOUS, method=WRITE, count=2),
-        ),
-        (
-            *(midnight + HOUR, "reset_after_effect", CONSTANT_CONTACT),
-            lambda: arm("reset_after", vendor=CONSTANT_CONTACT, method=WRITE),
-        ),
-        (midnight + 2 * HOUR, "webhook_lost", VIRTUOUS, lambda: act(VIRTUOUS, "lose_next", n=2)),
-    ]
-    return [Event(at, what, side, ORGANIZATION, lambda run=run: done(run())) for at, what, side, run in rows]  # type: ignore[misc]

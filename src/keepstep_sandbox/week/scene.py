@@ -2,27 +2,37 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from keepstep_sandbox import people as crowd
 from keepstep_sandbox.judge import fields
-from keepstep_sandbox.log import VIRTUOUS
+from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 from keepstep_sandbox.people import ACCOUNT, ORGANIZATION, Person
 from keepstep_sandbox.world import World
 
 Raw = dict[str, Any]
+Wanted = Callable[[Person], bool]
 NEVER_TAGGED_AT_START = 1  # lists whose tag staff make late, on purpose
 
 
 class Scene:
-    """The people of one week by number, in the order they were loaded; `ids` are their contact ids."""
+    """The people of one week by number, in the order they were loaded; `ids` are their contact ids.
 
-    def __init__(self, world: World, people: Sequence[Person]) -> None:
-        self.world, self.people = world, list(people)
+    `tags_prefix`: what the tags of contacts travel under; empty where the route leaves them at home.
+    """
+
+    def __init__(self, world: World, people: Sequence[Person], tags_prefix: str = "") -> None:
+        self.world, self.people, self.tags_prefix = world, list(people), tags_prefix
         self.chance = random.Random(f"week:{world.seed}")
         self.ids = crowd.load(world, self.people)
         self.list_ids = {one["name"]: one["list_id"] for one in world.constant_contact.lists(ACCOUNT)}
+        self.tag_ids: dict[str, str] = {}
+        self.field_ids: dict[str, str] = {}
+        self.tagged: set[int] = set()
+        self._first_names: dict[str, str] = {}  # of lists that were renamed
+        self._shared: dict[int, set[str]] = {}
+        self._unmailable: set[int] = set()
         self.late = self._late_lists()
         for name in self.list_ids:
             if name not in self.late:
@@ -32,11 +42,36 @@ class Scene:
 
     # choosing
 
-    def pick(self, wanted: Callable[[Person], bool] = lambda _person: True) -> int | None:
+    def pick(self, wanted: Wanted = lambda _person: True, among: Container[int] | None = None) -> int | None:
         """Somebody nothing else happens to; None where nobody fits."""
         for place, who in enumerate(self._free):
-            if wanted(self.people[who]):
+            if wanted(self.people[who]) and (among is None or who in among):
                 return self._free.pop(place)
+        return None
+
+    def pick_for(self, what: str, wanted: Wanted, among: Container[int] | None = None) -> int | None:
+        """Somebody to whom nothing of this kind happens: one field of a person says nothing about another one."""
+        for who, taken in self._shared.items():
+            if what not in taken and wanted(self.people[who]) and (among is None or who in among):
+                taken.add(what)
+                return who
+        fresh = self.pick(wanted, among)
+        if fresh is not None:
+            self._shared[fresh] = {what}
+        return fresh
+
+    @property
+    def spare(self) -> int:
+        """How many there are to whom nothing happens."""
+        return len(self._free)
+
+    def pick_unmailable(self, permission: str | None) -> int | None:
+        """Somebody who was loaded with a permission, or (None) without an address, and whom nothing happens to."""
+        for who, person in enumerate(self.people):
+            found = person.email is None if permission is None else person.email and person.permission == permission
+            if found and who not in self._unmailable:
+                self._unmailable.add(who)
+                return who
         return None
 
     def _undisturbed(self) -> list[int]:
@@ -86,9 +121,15 @@ class Scene:
                     return contact, individual, method
         return None
 
-    def happened(self, what: str, side: str, record: str = "") -> None:
-        """Count one event of a kind for the report."""
-        self.world.note("week", side, "event", record, what=what)
+    def tag_of(self, name: str) -> str:
+        """The tag of a list; a list that was renamed keeps it."""
+        return fields.TAG_PREFIX + self._first_names.get(name, name)
+
+    def rename(self, name: str, new: str) -> None:
+        """Staff rename a list at Constant Contact; nobody renames its tag."""
+        self.act(CONSTANT_CONTACT, "rename_list", list_id=self.list_ids[name], name=new)
+        self.list_ids[new] = self.list_ids.pop(name)
+        self._first_names[new] = self._first_names.pop(name, name)
 
 
 def _planted(scene: Scene) -> dict[int, str]:

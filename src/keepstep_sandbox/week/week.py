@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 
 from keepstep_sandbox.faults import WRITE, Fault
 from keepstep_sandbox.people import ZONE, Person
-from keepstep_sandbox.week.plan import HOUR, Event, Span, plan
+from keepstep_sandbox.week import ground
+from keepstep_sandbox.week.plan import plan
 from keepstep_sandbox.week.scene import Scene
+from keepstep_sandbox.week.span import HOUR, Event, Span
 from keepstep_sandbox.world import World
 
 AGAIN = HOUR / 2  # an event whose record does not exist yet
@@ -38,15 +40,23 @@ class Week:
     """One week over one world. `kills`: how many, or one {"write": n, "effect": bool} each for exactly the n-th write.
 
     In process: `next_due` and `run_due` beside the world's own. Through the control door: `begin_step`, then advance to
-    `until()` and report with `reached` while not `checkpoint()`, then `told()`.
+    `until()` and report with `reached` while not `checkpoint()`, then `told()`. `tags_prefix`: what the service's route
+    puts before the tags of contacts; empty where it leaves them at home.
     """
 
     def __init__(
-        self, world: World, people: Sequence[Person], days: int, kills: int | Sequence[Mapping[str, Any]]
+        self,
+        world: World,
+        people: Sequence[Person],
+        days: int,
+        kills: int | Sequence[Mapping[str, Any]],
+        tags_prefix: str = "",
     ) -> None:
         self.world, self.days = world, days
         self.span = Span.of(world.now, days)
-        self.scene = Scene(world, people)
+        world.note("week", "", "route", tags_prefix=tags_prefix)
+        self.scene = Scene(world, people, tags_prefix)
+        ground.lay(self.scene)
         self.events: list[Event] = plan(self.scene, self.span)
         self.kills = _kills(kills, self.span)
         self.ask: dict[str, Any] | None = None

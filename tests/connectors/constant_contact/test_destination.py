@@ -1,5 +1,6 @@
 """Opt-outs and membership jobs against the stand-in, under every disputed behaviour (CC facts 5.3, 5.5, 6.2, 7.2)."""
 
+import json
 import pathlib
 from typing import Any
 
@@ -142,6 +143,49 @@ def test_a_job_is_one_call_and_is_verified(kind: str, size: int) -> None:
     ] * size
 
 
+@pytest.mark.parametrize("size", [2, 25])
+@pytest.mark.parametrize("kind", ["tag_on", "tag_off"])
+def test_tags_go_on_and_off_like_lists(kind: str, size: int) -> None:
+    """500 contacts x 50 tags in one job (CC facts 6.3), verified by re-reading and by the filter for tags (5.1)."""
+    world = World()
+    tags = [world.vendor.add_tag(ACCOUNT, name, START) for name in ("vip", "board")]
+    people = crowd(world, size, taggings=tags if kind == "tag_off" else [])
+    payloads = pairs(people, tags)
+    [accepted, *_] = run(world.cc.write(call(kind, *payloads)))
+    assert isinstance(accepted, Accepted)
+    [posted] = world.sent("POST")
+    assert posted.path == f"/v3/activities/contacts_taggings_{'add' if kind == 'tag_on' else 'remove'}"
+    assert json.loads(posted.body) == {"source": {"contact_ids": sorted(people)}, "tag_ids": sorted(tags)}
+    world.later(60)
+    outcomes = run(world.cc.look(call(kind, *payloads, vendor_id=accepted.vendor_id)))
+    there = sorted(tags) if kind == "tag_on" else []
+    assert outcomes == [Done({"tags": there}) if kind == "tag_on" or size == 2 else Done()] * size
+    assert [sorted(world.contact(person).get("taggings", [])) for person in people] == [there] * size
+
+
+def test_a_tag_job_that_was_never_answered_is_looked_up_and_revives_nobody() -> None:
+    """No idempotency key (CC facts 1); whoever was deleted meanwhile is left alone (5.5)."""
+    world = World()
+    vip = world.vendor.add_tag(ACCOUNT, "vip", START)
+    [gone, there] = crowd(world, 2)
+    job = call("tag_on", *pairs([gone, there], [vip]))
+    assert run(world.cc.look(job)) == [Retry(0.0, "not as wanted yet")] * 2
+    world.vendor.delete(ACCOUNT, gone, world.clock.at)
+    outcomes = run(world.cc.write(job))
+    assert outcomes[0] == Dead("the contact was deleted meanwhile")
+    assert isinstance(outcomes[1], Accepted)
+    world.later(60)
+    assert run(world.cc.look(job)) == [Dead("the contact was deleted meanwhile"), Done({"tags": [vip]})]
+    assert world.contact(gone).get("deleted_at")
+
+
+def test_nothing_is_taken_off_a_deleted_contact_for_ever() -> None:
+    """A deletion strips lists; whether tags too is not said (CC facts 5.5): nobody reads them."""
+    raw = {"contact_id": "c1", "taggings": ["t1"], "deleted_at": "2025-06-01"}
+    cc, _, _ = scripted(said(200, raw))
+    assert run(cc.look(call("tag_off", *pairs(["c1"], ["t1"])))) == [Nothing()]
+
+
 @pytest.mark.parametrize("end", ["failed", "cancelled", "timed_out"])
 @pytest.mark.parametrize("spelling", ["timed_out", "time_out"])
 def test_a_job_that_failed_is_tried_again(end: str, spelling: str) -> None:
@@ -241,6 +285,20 @@ def test_a_job_without_an_id_is_unanswered() -> None:
     cc, _, _ = scripted(said(202, {"state": "initialized"}))
     with pytest.raises(Unanswered):
         run(cc.write(call("leave", *pairs(["c1"], ["l1"]))))
+
+
+def test_whoever_is_not_there_is_not_added() -> None:
+    """404 before the job is posted: nothing to add, and nothing is sent."""
+    cc, script, _ = scripted(said(404, [{"error_key": "contacts.api.not_found"}]))
+    assert run(cc.write(call("tag_on", *pairs(["c1"], ["t1"])))) == [Dead("the contact is not there", 404)]
+    assert [method for method, _ in script.asked] == ["GET"]
+
+
+def test_unreadable_labels_are_unknown() -> None:
+    """Unknown is never success."""
+    cc, _, _ = scripted(said(200, {"contact_id": "c1", "taggings": {"t1": True}}))
+    [outcome] = run(cc.look(call("tag_on", *pairs(["c1"], ["t1"]))))
+    assert type(outcome).__name__ == "Unknown"
 
 
 @pytest.mark.parametrize("others", [0, 20])

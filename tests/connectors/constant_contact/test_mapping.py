@@ -114,6 +114,51 @@ def test_value_empty_unread() -> None:
     assert snapshot({**explicit, "email_address": OUT, "list_memberships": ["l1"]}, 0).lists is None
 
 
+def test_tags_are_read_like_lists() -> None:
+    """`taggings` are plain ids (CC facts 5.2); no base, no removal."""
+    explicit = {**with_permission("explicit"), "taggings": ["t2", "t1", "t2"]}
+    assert snapshot(explicit, 0).tags == ("t1", "t2")
+    assert snapshot(with_permission("explicit"), 0).tags == ()
+    assert snapshot({**with_permission("explicit"), "_whole": False}, 0).tags is None
+    broken = snapshot({**explicit, "taggings": [{"tag_id": "t1"}]}, 0)
+    assert (broken.tags, broken.warnings) == (None, ("wrong_type:taggings",))
+    assert snapshot({**explicit, "email_address": OUT}, 0).tags is None
+    assert snapshot({**explicit, "deleted_at": "2016-07-08"}, 0).tags is None
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "warnings"),
+    [
+        ({"value": " Chess "}, "Chess", ()),
+        ({"value": "2024-02-29"}, "2024-02-29", ()),
+        ({"value": 12.5}, "12.5", ()),
+        ({"value": True}, "true", ()),
+        ({"choice_ids": ["000002", "000001", "000002"]}, "000001,000002", ()),
+        ({"choice_ids": [2, 1]}, "1,2", ()),
+        ({"value": "Red", "choice_ids": ["000001"]}, "000001", ()),
+        ({"value": "", "choice_ids": ["000001"]}, "000001", ()),
+        ({"value": "Red", "choice_ids": []}, "Red", ()),
+        ({"value": None, "choice_ids": []}, None, ()),
+        ({"choice_ids": ["000001", None]}, "000001", ("wrong_type:choice_ids",)),
+        ({"choice_ids": "000001"}, None, ("wrong_type:choice_ids",)),
+        ({"value": {"x": 1}}, None, ("wrong_type:value",)),
+        ({"value": ""}, None, ()),
+    ],
+)
+def test_custom_fields_of_every_kind(row: dict[str, Any], value: str | None, warnings: tuple[str, ...]) -> None:
+    """Select fields carry choice ids as text, all others a value as text (CC facts 5.2, 6.4)."""
+    seen = snapshot({**with_permission("explicit"), "custom_fields": [{"custom_field_id": "f1", **row}]}, 0)
+    assert seen.custom_fields == (() if value is None else (("f1", value),))
+    assert seen.warnings == warnings
+
+
+def test_a_word_of_tomorrow_is_told_and_taken() -> None:
+    """New enum values must be tolerated (CC facts 0); one source names a third for who did it (5.2)."""
+    channel = {"address": "a@example.org", "permission_to_send": "explicit", "opt_in_source": "Landing Page"}
+    seen = snapshot({"contact_id": "c1", "email_address": channel, "colour": "red", "_whole": True}, 0)
+    assert (seen.opt_in_source, seen.warnings) == ("Landing Page", ("unknown_source:opt_in_source",))
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

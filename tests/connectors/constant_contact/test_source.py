@@ -28,6 +28,14 @@ def test_account_is_the_tenant_key() -> None:
     assert run(World().cc.account()) == ACCOUNT
 
 
+@pytest.mark.parametrize("value", [{}, [], {"encoded_account_id": ""}, {"encoded_account_id": 7}])
+def test_a_summary_without_the_key_names_no_tenant(value: object) -> None:
+    """Whose data it is must never be guessed (CC facts 2.3)."""
+    cc, _, _ = scripted(said(200, value))
+    with pytest.raises(Transient):
+        run(cc.account())
+
+
 @pytest.mark.parametrize("last", ["empty_links", "no_links", "next_null"])
 def test_sweep_reads_every_page_and_deleted_contacts(last: str) -> None:
     """Pages end with {} , without _links or with null; status=all shows deletions (CC facts 1, 5.1)."""
@@ -139,14 +147,32 @@ def test_unknown_polls_are_refused() -> None:
         run(World().cc.changes("everything", None, None))
 
 
-@pytest.mark.parametrize("dialect", ["50", "1000"])
-def test_lists_are_read_to_the_end(dialect: str) -> None:
-    """Always limit=500, and page (CC facts 6.1); names may hold commas."""
-    world = World(list_page=dialect)
-    made = {world.new_list(f"List {number}, α"): f"List {number}, α" for number in range(501)}
-    world.vendor.delete_list(ACCOUNT, max(made), world.clock.at)
-    made.pop(max(made))
-    assert dict(run(world.cc.lists())) == made
+@pytest.mark.parametrize("keeps", ["no", "yes"])
+def test_deletions_are_polled_by_status_alone(keeps: str) -> None:
+    """A deletion may not move updated_at, and deleted_at is a bare date (CC facts 5.4, 5.5): no bound is safe."""
+    world = World(updated_at_on_deletion=keeps)
+    [gone, _there] = [world.person(email=f"p{number}@example.org") for number in range(2)]
+    world.later(7200)
+    world.vendor.delete(ACCOUNT, gone, world.clock.at)
+    [page] = run(pages(world, "deleted", world.clock.at + 3600))
+    assert [record for record, _ in page.records] == [gone]
+    seen = world.cc.snapshot(page.records[0][1], world.clock.at)
+    assert (seen.deleted, seen.whole, seen.lists, seen.tags) == (True, True, None, None)
+    assert seen.deleted_at is not None and seen.deleted_at % 86_400 == 0
+    assert "updated_after" not in world.requests[-1].query
+
+
+def test_a_page_may_be_smaller_and_a_round_keeps_its_size() -> None:
+    """Poison is found by splitting a page; a cursor holds the limit of its first call (CC facts 1, paging)."""
+    world = World()
+    for number in range(5):
+        world.person(email=f"p{number}@example.org")
+    first = run(world.cc.changes("sweep", None, None, size=2))
+    second = run(world.cc.changes("sweep", None, first.cursor, size=2))
+    assert [len(page.records) for page in (first, second)] == [2, 2]
+    for size, sent in ((0, "500"), (9999, "500"), (1, "1")):
+        run(world.cc.changes("sweep", None, None, size=size))
+        assert f"limit={sent}" in world.requests[-1].query.split("&")
 
 
 def test_one_contact_by_id() -> None:

@@ -107,12 +107,17 @@ class World:
     def __init__(self, **switches: str) -> None:
         self.clock, self.requests = Clock(), list[Request]()
         self.vendor = sandbox.ConstantContact(switches)
-        granted = self.vendor.add_account(ACCOUNT, APP, SECRET, START)
-        form = (
-            f"grant_type=refresh_token&refresh_token={granted['refresh_token']}&client_id={APP}&client_secret={SECRET}"
-        )
-        token = self.vendor.handle(Request("POST", "/oauth2/default/v1/token", body=form.encode()), START).json()
-        self.cc = ConstantContact(connect(self, self.clock, Tokens(token["access_token"])))
+        self.refresh_token = self.vendor.add_account(ACCOUNT, APP, SECRET, START)["refresh_token"]
+        self.tokens = Tokens(self.token())
+        self.cc = ConstantContact(connect(self, self.clock, self.tokens))
+
+    def token(self) -> str:
+        """A new access token: they last a day."""
+        form = f"grant_type=refresh_token&refresh_token={self.refresh_token}&client_id={APP}&client_secret={SECRET}"
+        asked = Request("POST", "/oauth2/default/v1/token", body=form.encode())
+        granted = self.vendor.handle(asked, self.clock.at).json()
+        self.refresh_token = granted["refresh_token"]
+        return str(granted["access_token"])
 
     async def __call__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", timeout: float = 30.0
@@ -125,6 +130,8 @@ class World:
 
     def later(self, seconds: float) -> None:
         self.clock.at += seconds
+        if seconds >= 3600:
+            self.tokens.tokens = [self.token()]
 
     def person(self, **values: Any) -> str:
         return self.vendor.add_person(ACCOUNT, self.clock.at, **values)

@@ -36,6 +36,8 @@ def test_the_contacts_that_a_delivery_names(value: Any, named: list[str]) -> Non
     assert parse_delivery(json.dumps(value).encode()) == named
 
 
+@pytest.mark.switch("virtuous", "webhook-envelope", "observed", "guide")
+@pytest.mark.switch("virtuous", "webhook-record", "full", "lean")
 @pytest.mark.parametrize("envelope", ["observed", "guide"])
 @pytest.mark.parametrize("record", ["full", "lean"])
 def test_what_the_stand_in_sends(envelope: str, record: str) -> None:

@@ -39,8 +39,9 @@ def person(number: int, **values: Any) -> dict[str, Any]:
 
 def test_one_person_is_a_transaction() -> None:
     """200 with an empty body; nothing is invented, tags are one string (Virtuous facts 10.1)."""
-    world = World({"origin_segment_code": "CONSTANT-CONTACT-SYNC"}, unknown_segment="ignore")
-    assert world.write("submit", PERSON) == [Accepted(look_after=3600)]
+    world = World({"origin_segment_code": "CONSTANT-CONTACT-SYNC"})
+    world.vendor.add_segment(ORGANIZATION, "CONSTANT-CONTACT-SYNC")
+    assert world.write("submit", {**PERSON, "custom": {"Shirt": "M", "Unset": None}}) == [Accepted(look_after=3600)]
     assert json.loads(world.sent("POST", "/api/Contact/Transaction")[0].body) == {
         "referenceSource": "Constant Contact",
         "referenceId": "cc-1",
@@ -56,6 +57,7 @@ def test_one_person_is_a_transaction() -> None:
         "state": "AZ",
         "postal": "85201",
         "tags": "CC: News, Events;CC: Donors",
+        "customFields": {"Shirt": "M"},
         "originSegmentCode": "CONSTANT-CONTACT-SYNC",
     }
     assert world.look("submit", PERSON) == [Unknown(3600, "no contact carries the reference yet")]
@@ -79,6 +81,7 @@ def test_several_people_are_a_batch() -> None:
     assert all(isinstance(seen, Done) for seen in world.look("submit", *(person(number) for number in range(3))))
 
 
+@pytest.mark.switch("virtuous", "batch-size", "100")
 def test_a_batch_never_holds_more_than_a_hundred() -> None:
     """The size is not documented (Virtuous facts 10.2)."""
     world = World(batch_size="100")
@@ -165,6 +168,7 @@ def test_link_refused_because_it_is_there_is_nothing() -> None:
     assert run(crm.write(call("link", {"contact": "5", "record_id": "cc-1"}))) == [Nothing()]
 
 
+@pytest.mark.switch("virtuous", "reference-clash", "400")
 def test_a_reference_of_somebody_else_is_refused() -> None:
     world = World(reference_clash="400")
     world.add(email="a@example.org", contactReferences=[{"source": "Constant Contact", "id": "cc-1"}])
@@ -178,6 +182,7 @@ def test_a_reference_of_somebody_else_is_refused() -> None:
 PUTS = pytest.mark.parametrize("put", ["keep-primary", "replace", "patch"])
 
 
+@pytest.mark.switch("virtuous", "put-method", "keep-primary", "replace", "patch")
 @PUTS
 def test_opting_out_changes_nothing_else(put: str) -> None:
     """PUT may replace: everything goes back as read (Virtuous facts 6, 11)."""
@@ -265,6 +270,7 @@ def test_a_method_that_is_gone_is_missing() -> None:
         world.write("set_email", {"contact": "1", "individual": "2", "method": "77", "value": "x", "was": "y"})
 
 
+@pytest.mark.switch("virtuous", "shared-email", "409")
 def test_a_shared_address_may_be_refused() -> None:
     """409: the e-mail is on another contact already (Virtuous facts 5)."""
     world = World(shared_email="409")
@@ -278,6 +284,7 @@ def test_a_shared_address_may_be_refused() -> None:
 # --- names, phones, addresses ---
 
 
+@pytest.mark.switch("virtuous", "put-individual", "replace", "patch")
 @pytest.mark.parametrize("put", ["replace", "patch"])
 def test_a_new_name_keeps_everything_about_the_person(put: str) -> None:
     """The whole write model goes back: deceased stays deceased (Virtuous facts 6, 11)."""
@@ -363,6 +370,7 @@ def address(world: World, number: int, key: int | None, **parts: Any) -> dict[st
     return {"contact": str(number), "address": str(key) if key else None, "kind": "home", **blank, **parts}
 
 
+@pytest.mark.switch("virtuous", "put-address", "replace", "patch")
 @pytest.mark.parametrize("put", ["replace", "patch"])
 def test_an_address_keeps_what_is_not_named(put: str) -> None:
     """A PUT with only label and city emptied the rest (Virtuous facts 6)."""
@@ -398,6 +406,7 @@ def test_an_address_is_added_once() -> None:
 # --- tags and notes ---
 
 
+@pytest.mark.switch("virtuous", "tag-twice", "existing", "400")
 @pytest.mark.parametrize("twice", ["existing", "400"])
 def test_tags_go_on_and_off_once(twice: str) -> None:
     """By tag id on, by the id of the join off; the default page holds ten (Virtuous facts 6, 11)."""
@@ -435,6 +444,7 @@ def test_a_note_is_written_once(text: str, act: str) -> None:
         world.write("note", step)
     assert isinstance(world.look("note", step)[0], Done)
     assert world.write("note", step) == [Nothing()]
+    assert json.loads(world.sent("POST", "/api/ContactNote")[0].body)["type"] == "General"
     other = {**step, "text": text.replace("77", "78").replace("<B>", "<S>"), "act": "act-78"}
     assert isinstance(world.write("note", other)[0], Done)
     assert len(world.contact(number)["notes"]) == 17

@@ -169,3 +169,24 @@ def test_numbers_of_any_length() -> None:
     """Python refuses to write out the longest ones."""
     assert "no_id" in snapshot({"id": 10**5000, "name": 10**5000, "mergedIntoContactId": -(10**5000)}, 0.0).warnings
     assert json.dumps(snapshot({"id": 1, "customFields": {"N": 1e300}}, 0.0).custom_fields)
+
+
+@pytest.mark.parametrize(
+    ("raw", "seen"),
+    [
+        ([{"name": "A", "value": "x", "displayName": "The A"}], (("A", "x"),)),
+        ([{"dataType": "Text", "name": "A", "value": "x"}], (("A", "x"),)),
+        ({"B": "y", "A": "x"}, (("A", "x"), ("B", "y"))),
+        (
+            [{"name": "A", "value": True}, {"name": "B", "value": 7}, {"name": "C", "value": 1.5}],
+            (("A", "true"), ("B", "7"), ("C", "1.5")),
+        ),
+        ({"A": False, "B": 0}, (("A", "false"), ("B", "0"))),
+        ([{"name": "A", "value": None}, {"name": "B", "value": ""}, {"name": None, "value": "x"}], ()),
+        (None, ()),
+    ],
+)
+def test_custom_fields_are_names_and_texts_whatever_holds_them(raw: Any, seen: Any) -> None:
+    """A list in the API, with other keys in older answers, an object in deliveries (Virtuous facts 7.1, 7.5)."""
+    read = snapshot({"id": 1, "customFields": raw}, 0.0)
+    assert (read.custom_fields, read.warnings) == (seen, ())

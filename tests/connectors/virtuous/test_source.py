@@ -56,6 +56,7 @@ def test_sweep_sees_everybody_once() -> None:
     assert [len(page.records) for page in found] == [500, 500, 1]
 
 
+@pytest.mark.switch("virtuous", "paging-place", "body")
 def test_smaller_pages_than_asked_for_lose_nobody() -> None:
     """Were `take` ignored, pages would hold ten: the loop must not end there (Virtuous facts 6, 17)."""
     world = World(paging_place="body")
@@ -64,6 +65,7 @@ def test_smaller_pages_than_asked_for_lose_nobody() -> None:
     assert {name for name, _ in run(world.crm.read_many([str(number) for number in made]))} == set(map(str, made))
 
 
+@pytest.mark.switch("virtuous", "query-date", "day", "instant")
 @pytest.mark.parametrize("date", ["day", "instant"])
 def test_changed_sees_what_changed_since(date: str) -> None:
     """Whole days in the organization's zone and one more; nothing changed since may be missing (Virtuous facts 9)."""
@@ -88,6 +90,13 @@ def test_changed_without_the_parameter_reads_everything() -> None:
     crm, script = scripted(said(200, {"options": [{"parameter": "Contact Id"}]}), said(200, listed))
     assert run(crm.changes("changed", START, "3")).records == (("4", {"id": 4}),)
     assert b"Modified" not in script.asked[1][2]
+
+
+@pytest.mark.switch("virtuous", "modified-parameter", "absent")
+def test_where_the_stand_in_has_no_such_parameter_nobody_is_missed() -> None:
+    world = World(modified_parameter="absent")
+    made = [world.add(email=f"p{number}@example.org") for number in range(3)]
+    assert ids(run(pages(world, "changed", world.clock.at + 30 * DAY))) == made
 
 
 def test_source_time_is_the_vendors() -> None:

@@ -335,3 +335,16 @@ def test_answers_are_utf8_json_that_parse() -> None:
     door = Door()
     a = door.person(first_name="Łucja", email="l@example.org")
     assert json.loads(door.call("GET", f"/v3/contacts/{a}?include={ALL}").body)["first_name"] == "Łucja"
+
+
+@pytest.mark.parametrize(("value", "moved"), [("yes", True), ("no", False)])
+def test_the_date_of_opting_in_may_be_that_of_the_first_time(value: str, moved: bool) -> None:
+    """CC facts 5.2, 5.4: whether it moves is not stated."""
+    door = Door(resubscribe_moves_opt_in_date=value)
+    a = door.person(email="a@example.org", permission="explicit")
+    first = door.one(a)["email_address"]["opt_in_date"]
+    door.cc.person_opts_out("a1", a, door.now + 60)
+    door.cc.person_opts_in("a1", a, door.now + 120)
+    email = door.one(a)["email_address"]
+    assert email["permission_to_send"] == "explicit"
+    assert (email["opt_in_date"] != first) is moved

@@ -309,3 +309,18 @@ def test_accounts_do_not_see_each_other() -> None:
     assert door.ids("status=all") == []
     assert door.call("GET", f"/v3/contacts/{a}").status == 404
     assert door.get("/v3/account/summary")["encoded_account_id"] == "a2"
+
+
+def test_a_segment_may_be_worked_out_first() -> None:
+    """CC facts 5.1: 202 with a status is no empty result; only `limit` goes with it."""
+    door = Door()
+    a, b, _c = people(door, 3)
+    segment = door.cc.add_segment("a1", [b, a])
+    assert door.ids(f"segment_id={segment}&limit=5") == [b, a]
+    assert door.call("GET", f"/v3/contacts?segment_id={segment}&status=all").status == 400
+    assert door.call("GET", "/v3/contacts?segment_id=99").status == 404
+    door.cc.switches.choose("segment_answer", "202_first")
+    again = door.cc.add_segment("a1", [a])
+    waiting = door.call("GET", f"/v3/contacts?segment_id={again}")
+    assert (waiting.status, waiting.json()) == (202, {"status": "processing"})
+    assert door.ids(f"segment_id={again}") == [a]

@@ -42,6 +42,12 @@ NAMES = st.sampled_from(
         "all_active_contacts",
         "opt_out_reason",
         "sms_channel",
+        "tag_ids",
+        "label",
+        "type",
+        "choices",
+        "choice_label",
+        "choice_ids",
     ]
 )
 VALUES = st.sampled_from(
@@ -67,9 +73,25 @@ PATHS = st.sampled_from(
         "",
         "/",
         "account/summary",
+        "contacts/*",
+        "contact_tags",
+        "contact_tags/TAG",
+        "contact_custom_fields",
+        "contact_custom_fields/FIELD",
+        "activities/contacts_taggings_add",
+        "activities/contacts_taggings_remove",
+        "emails",
+        "emails/CAMPAIGN",
+        "reports/summary_reports/email_campaign_summaries",
+        "reports/email_reports/MAILING/tracking/bounces",
+        "reports/email_reports/MAILING/tracking/optouts",
+        "reports/contact_reports/PERSON/activity_details",
+        "reports/stats/email_campaign_activities/MAILING",
     ]
 )
-QUERIES = st.text(alphabet="limit=&cursor0123456789status,adeln%+ ?email", max_size=30)
+QUERIES = st.text(alphabet="limit=&cursor0123456789status,adeln%+ ?email", max_size=30) | st.sampled_from(
+    ["next=bGltaXQ9MSZuZXh0PTI=", "bounce_code=B&bounce_code=Z", "segment_id=1", "segment_id=-", "after_date=2025-6-1"]
+)
 METHODS = st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH"])
 
 
@@ -84,10 +106,22 @@ def test_every_request_is_answered(
     )
     listed = door.list("L")
     person = door.person(email="a@example.org", lists=[listed])
+    campaign = door.cc.send_campaign("a1", door.now)
+    door.cc.bounce("a1", person, "F", door.now)
+    door.cc.add_segment("a1", [person])
+    names = {
+        "LIST": listed,
+        "PERSON": person,
+        "TAG": door.cc.add_tag("a1", "T", door.now),
+        "FIELD": door.cc.add_custom_field("a1", "F", door.now, "single_select", ("One",)),
+        "CAMPAIGN": campaign,
+        "MAILING": door.cc.campaigns("a1")[0]["activities"][0]["campaign_activity_id"],
+    }
     if path == "contacts/PERSON":
         body = {"update_source": "Account", **body}
-    text = json.dumps({"create_source": "Account", **body}).replace("LIST", listed).replace("PERSON", person)
-    path = "/v3/" + path.replace("LIST", listed).replace("PERSON", person)
+    text, path = json.dumps({"create_source": "Account", **body}), f"/v3/{path}"
+    for name, one in names.items():
+        text, path = text.replace(name, one), path.replace(name, one)
     headers = {"authorization": f"Bearer {door.bearer}", "content-type": "application/json"}
     answer = door.cc.handle(Request(method, path, query, headers, text.encode()), door.now + 1)
     assert answer.status < 500

@@ -166,3 +166,14 @@ def test_search_and_by_tag_page_over_abbreviated_contacts() -> None:
     assert door.get("/api/Contact/ByTag/999") == {"list": [], "total": 0}
     found = door.send("POST", "/api/Contact/Search", {"search": "P2@ex"}).json()["list"]
     assert [(r["id"], r["name"]) for r in found] == [(1003, "F2 Bell")]
+
+
+def test_an_organization_may_not_know_when_contacts_were_modified() -> None:
+    """Virtuous facts 9: look it up before asking."""
+    door = Door({"modified-parameter": "absent"})
+    known = [one["parameter"] for one in door.get("/api/Contact/QueryOptions")["options"]]
+    condition = asks("Last Modified Date", "OnOrAfter", "2020-01-01")
+    refused = door.send("POST", "/api/Contact/Query", {"groups": [{"conditions": [condition]}]})
+    assert "Last Modified Date" not in known
+    assert refused.status == 400
+    assert "Last Modified Date" in [one["parameter"] for one in Door().get("/api/Contact/QueryOptions")["options"]]

@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keepstep.connectors.constant_contact.api import Api
+from keepstep.connectors.constant_contact.catalogue import Catalogue
+from keepstep.connectors.constant_contact.delivery import account_of, parse_delivery, signatures
 from keepstep.connectors.constant_contact.destination import Destination
 from keepstep.connectors.constant_contact.explain import PLATFORM, explain
 from keepstep.connectors.constant_contact.mapping import snapshot
+from keepstep.connectors.constant_contact.reports import Reports
 from keepstep.connectors.constant_contact.source import Source
 from keepstep.model.change import Call, Outcome
 from keepstep.model.contact import AudienceContact
+from keepstep.model.custom import CustomField
 from keepstep.model.instant import Instant
-from keepstep.ports import Connection, Connector, Page
+from keepstep.ports import Connection, Connector, Page, ReportPage
 
 
 class ConstantContact:
@@ -20,16 +24,27 @@ class ConstantContact:
     def __init__(self, connection: Connection) -> None:
         api = Api(connection)
         self._source = Source(api)
+        self._reports = Reports(api, connection.clock)
+        self._catalogue = Catalogue(api)
         self._destination = Destination(api, connection.clock)
 
     async def account(self) -> str:
         return await self._source.account()
 
-    async def changes(self, poll: str, since: Instant | None, cursor: str | None) -> Page:
-        return await self._source.changes(poll, since, cursor)
+    async def changes(self, poll: str, since: Instant | None, cursor: str | None, size: int | None = None) -> Page:
+        return await self._source.changes(poll, since, cursor, size)
+
+    async def reports(self, since: Instant | None, cursor: str | None) -> ReportPage:
+        return await self._reports.read(since, cursor)
 
     async def lists(self) -> Sequence[tuple[str, str]]:
-        return await self._source.lists()
+        return await self._catalogue.lists()
+
+    async def tags(self) -> Sequence[tuple[str, str]]:
+        return await self._catalogue.tags()
+
+    async def fields(self) -> Sequence[CustomField]:
+        return await self._catalogue.fields()
 
     async def read(self, record_id: str) -> Mapping[str, Any] | None:
         return await self._source.read(record_id)
@@ -44,4 +59,11 @@ class ConstantContact:
         return await self._destination.look(call)
 
 
-CONNECTOR = Connector(platform=PLATFORM, explain=explain, open_audience=ConstantContact)
+CONNECTOR = Connector(
+    platform=PLATFORM,
+    explain=explain,
+    open_audience=ConstantContact,
+    parse_delivery=parse_delivery,
+    account_of=account_of,
+    signatures=signatures,
+)

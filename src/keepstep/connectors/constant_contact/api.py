@@ -48,15 +48,14 @@ class Api:
         self._key = str(connection.settings.get("application_key", ""))
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Reply:
-        """`path` without /v3; the query is percent-encoded here (a bare + breaks dates and addresses, CC facts 1)."""
-        tail = f"?{urlencode(query, quote_via=quote, safe='')}" if query else ""
-        return await self._call("GET", f"/v3{path}{tail}")
+        """`path` without /v3."""
+        return await self._call("GET", href(path, query))
 
-    async def follow(self, href: str) -> Reply:
+    async def follow(self, link: str) -> Reply:
         """A next link, sent unchanged (CC facts 1, paging). Raises Permanent for one that is not below /v3/."""
-        if not safe_href(href):
+        if not safe_href(link):
             raise Permanent(0, "next link is not a path below /v3/")
-        return await self._call("GET", href)
+        return await self._call("GET", link)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Reply:
         """Raises Unanswered where the call may have taken effect: there is no idempotency key (CC facts 1)."""
@@ -99,10 +98,16 @@ class Api:
             raise Transient(str(lost), lost.retry_after, lost.status) from None  # a lost read changed nothing
 
 
-def safe_href(href: str) -> bool:
+def href(path: str, query: Mapping[str, str] | None = None) -> str:
+    """`path` without /v3, as a link; the query is percent-encoded (a bare + breaks dates and addresses, CC facts 1)."""
+    tail = f"?{urlencode(query, quote_via=quote, safe='')}" if query else ""
+    return f"/v3{path}{tail}"
+
+
+def safe_href(link: str) -> bool:
     """Whether a next link stays on the host, below /v3/: a body must not choose whom we give our token to."""
-    path = href.partition("?")[0].lower()
-    return bool(HREF.fullmatch(href)) and ".." not in path.replace("%2e", ".") and "#" not in href
+    path = link.partition("?")[0].lower()
+    return bool(HREF.fullmatch(link)) and ".." not in path.replace("%2e", ".") and "#" not in link
 
 
 def read(method: str, target: str, answer: HttpAnswer, now: Instant) -> Reply:

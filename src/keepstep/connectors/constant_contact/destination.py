@@ -1,10 +1,11 @@
-"""Writing to Constant Contact: opt-outs by replacing one contact, memberships by bulk jobs; and what became of either.
+"""Writing to Constant Contact: opt-outs by replacing one contact, lists and tags by bulk jobs; and what became of each.
 
 The two calls that set a person back to mailable (the form for a person's own act, and the one that asks to come back)
 are not here and never will be: consent crosses towards the vendor only in the direction "off" (CC facts 5.3).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from keepstep.connectors.constant_contact.api import Api, segment
@@ -14,13 +15,11 @@ from keepstep.model.errors import Missing, Permanent, Unanswered
 from keepstep.model.instant import Instant
 from keepstep.ports import Clock
 
-CONTACTS, LISTS = 500, 50  # in one bulk job (CC facts 6.2)
+CONTACTS, LABELS = 500, 50  # in one bulk job, lists or tags (CC facts 6.2, 6.3)
 READ_ONE_BY_ONE = 20
-LISTS_IN_A_FILTER = 25  # CC facts 5.1
 LOOK_AFTER = 30.0  # the vendor's own advice for activities (CC facts 7.2)
 DEADLINE = 86_400.0  # of a job in an unknown state: jobs take minutes, so after a day only re-reading tells
 REASON = 255  # characters (CC facts 3.2)
-JOBS = {"join": "add_list_memberships", "leave": "remove_list_memberships"}
 ENDED = ("completed", "cancelled", "failed", "timed_out", "time_out")
 
 # What a GET carries and a PUT must not: everything else goes back, also a field that the vendor adds tomorrow, since
@@ -32,6 +31,36 @@ READ_ONLY = (
 AS_READ = ("notes",)  # its id and date are writable
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Lists or tags: their ids in a job's body, where a contact shows them, and the filter that finds contacts by so
+    many at once (CC facts 5.1), which is their name in an answer too."""
+
+    ids: str
+    shown: str
+    name: str
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A kind of bulk job (CC facts 6.2, 6.3)."""
+
+    path: str
+    adds: bool
+    labels: Labels
+
+
+LISTS = Labels(ids="list_ids", shown="list_memberships", name="lists", at_once=25)
+TAGS = Labels(ids="tag_ids", shown="taggings", name="tags", at_once=50)
+JOBS = {
+    "join": Job(path="add_list_memberships", adds=True, labels=LISTS),
+    "leave": Job(path="remove_list_memberships", adds=False, labels=LISTS),
+    "tag_on": Job(path="contacts_taggings_add", adds=True, labels=TAGS),
+    "tag_off": Job(path="contacts_taggings_remove", adds=False, labels=TAGS),
+}
+
+
 class Destination:
     """What can be written. Raises Unanswered where a write may have taken effect; `look` then tells."""
 
@@ -40,7 +69,7 @@ class Destination:
         self._clock = clock
 
     async def write(self, call: Call) -> Sequence[Outcome]:
-        """`opt_out` (one step), `join` or `leave` (contacts x lists). Raises Permanent for a call of another shape."""
+        """`opt_out` (one step), or a job of JOBS (contacts x labels). Raises Permanent for a call of another shape."""
         if call.kind == "opt_out":
             return [await self._opt_out(_only(call))]
         if call.kind not in JOBS:
@@ -76,14 +105,14 @@ class Destination:
         return Nothing() if raw.get("deleted_at") else Retry(0, "still not opted out")
 
     async def _start_job(self, call: Call) -> Sequence[Outcome]:
-        contacts, lists = _cross_product(call.steps)
-        closed = await self._closed(contacts) if call.kind == "join" else {}
+        job, (contacts, labels) = JOBS[call.kind], _cross_product(call.steps)
+        closed = await self._closed(contacts) if job.adds else {}
         contacts = [contact for contact in contacts if contact not in closed]
         outcomes = [closed.get(step.payload["record_id"]) for step in call.steps]
         if not contacts:
             return [outcome for outcome in outcomes if outcome]
-        body = {"source": {"contact_ids": contacts}, "list_ids": lists}
-        answer = (await self._api.post(f"/activities/{JOBS[call.kind]}", body)).value
+        body = {"source": {"contact_ids": contacts}, job.labels.ids: labels}
+        answer = (await self._api.post(f"/activities/{job.path}", body)).value
         vendor_id = answer.get("activity_id") if isinstance(answer, dict) else None
         if not isinstance(vendor_id, str) or not vendor_id:
             raise Unanswered("a bulk job was taken without an activity_id")
@@ -97,7 +126,7 @@ class Destination:
             rows = await rows_of_all_pages(self._api, "/contacts", query, "contacts")
             gone = {row["contact_id"] for row in rows if isinstance(row, dict) and "contact_id" in row}
             return {contact: _DELETED for contact in contacts if contact in gone}
-        found = {contact: await self._maybe_contact(contact) for contact in contacts}
+        found = {contact: await self._maybe_contact(contact, LISTS) for contact in contacts}
         return {contact: why for contact, raw in found.items() if (why := _why_closed(raw)) is not None}
 
     async def _running(self, vendor_id: str, sent_at: Instant | None) -> bool:
@@ -111,30 +140,31 @@ class Destination:
         return not isinstance(activity, dict) or activity.get("state") not in ENDED
 
     async def _verify(self, call: Call) -> Sequence[Outcome]:
-        """Reads the memberships: a finished job tells counts only, `completed` is not success (CC facts 6.2, 7.2)."""
+        """Reads the contacts: a finished job tells counts only, `completed` is not success (CC facts 6.2, 7.2)."""
+        job = JOBS[call.kind]
         contacts = list(dict.fromkeys(step.payload["record_id"] for step in call.steps))
         found: dict[str, Mapping[str, Any] | None] = {}
         if len(contacts) > READ_ONE_BY_ONE:
-            found.update(await self._members(list(call.steps[0].payload["list_ids"])))
+            found.update(await self._members(job.labels, list(call.steps[0].payload["list_ids"])))
         unread = [contact for contact in contacts if contact not in found]
         if len(unread) <= READ_ONE_BY_ONE:
             for contact in unread:
-                found[contact] = await self._maybe_contact(contact)
+                found[contact] = await self._maybe_contact(contact, job.labels)
         again = 60.0 if call.vendor_id else 0.0
-        return [_membership(call.kind, step, found, again) for step in call.steps]
+        return [_membership(job, step, found, again) for step in call.steps]
 
-    async def _members(self, lists: list[str]) -> dict[str, Mapping[str, Any] | None]:
+    async def _members(self, labels: Labels, ids: list[str]) -> dict[str, Mapping[str, Any] | None]:
         found: dict[str, Mapping[str, Any] | None] = {}
-        for start in range(0, len(lists), LISTS_IN_A_FILTER):
-            some = ",".join(lists[start : start + LISTS_IN_A_FILTER])
-            query = {"lists": some, "status": "all", "include": "list_memberships", "limit": LIMIT}
+        for start in range(0, len(ids), labels.at_once):
+            some = ",".join(ids[start : start + labels.at_once])
+            query = {labels.name: some, "status": "all", "include": labels.shown, "limit": LIMIT}
             rows = await rows_of_all_pages(self._api, "/contacts", query, "contacts")
             found.update({row["contact_id"]: row for row in rows if isinstance(row, dict) and "contact_id" in row})
         return found
 
-    async def _maybe_contact(self, record_id: str) -> Mapping[str, Any] | None:
+    async def _maybe_contact(self, record_id: str, labels: Labels) -> Mapping[str, Any] | None:
         try:
-            return await read_contact(self._api, record_id, "list_memberships")
+            return await read_contact(self._api, record_id, labels.shown)
         except Missing:
             return None
 
@@ -166,15 +196,15 @@ def _only(call: Call) -> Step:
 
 
 def _cross_product(steps: Sequence[Step]) -> tuple[list[str], list[str]]:
-    """Contacts and lists of a job, which does every pair. Raises Permanent where the steps do not share one list
-    set."""
-    lists = sorted(steps[0].payload["list_ids"]) if steps else []
-    if not lists or any(sorted(step.payload["list_ids"]) != lists for step in steps):
-        raise Permanent(0, "steps of one job have different list sets")
+    """Contacts and labels of a job, which does every pair. Raises Permanent where the steps do not share one set of
+    labels."""
+    labels = sorted(steps[0].payload["list_ids"]) if steps else []
+    if not labels or any(sorted(step.payload["list_ids"]) != labels for step in steps):
+        raise Permanent(0, "steps of one job have different sets of lists or tags")
     contacts = sorted({step.payload["record_id"] for step in steps})
-    if len(contacts) > CONTACTS or len(lists) > LISTS:
-        raise Permanent(0, f"{len(contacts)} contacts and {len(lists)} lists are too many for one job")
-    return contacts, lists
+    if len(contacts) > CONTACTS or len(labels) > LABELS:
+        raise Permanent(0, f"{len(contacts)} contacts and {len(labels)} lists or tags are too many for one job")
+    return contacts, labels
 
 
 _NOT_THERE = Dead("the contact is not there", 404)
@@ -187,21 +217,23 @@ def _why_closed(raw: Mapping[str, Any] | None) -> Outcome | None:
     return _DELETED if raw.get("deleted_at") else _OPTED_OUT if _unsubscribed(raw) else None
 
 
-def _membership(kind: str, step: Step, found: Mapping[str, Mapping[str, Any] | None], again: float) -> Outcome:
-    contact, wanted = step.payload["record_id"], kind == "join"
-    if contact not in found:  # a scan of the list's members did not show it
+def _membership(job: Job, step: Step, found: Mapping[str, Mapping[str, Any] | None], again: float) -> Outcome:
+    contact, wanted = step.payload["record_id"], job.adds
+    if contact not in found:  # a scan of the members did not show it
         return Retry(again, "not a member yet") if wanted else Done()
     raw = found[contact]
     if raw is None:
         return _NOT_THERE if wanted else Nothing()
-    lists = raw.get("list_memberships") or []
-    if not isinstance(lists, list):
+    there = raw.get(job.labels.shown) or []
+    if not isinstance(there, list):
         return Unknown(LOOK_AFTER, "memberships are unreadable")
     # Not tried again: adding a deleted contact revives it, and an opted-out one must not be added (CC facts 5.5, 6.2).
     if wanted and raw.get("deleted_at"):
         return _DELETED
-    if all((each in lists) == wanted for each in step.payload["list_ids"]):
-        return Done({"lists": sorted(each for each in lists if isinstance(each, str))})
+    if all((each in there) == wanted for each in step.payload["list_ids"]):
+        return Done({job.labels.name: sorted(each for each in there if isinstance(each, str))})
+    if raw.get("deleted_at"):
+        return Nothing()  # nobody reads what a deleted contact is on
     if wanted and _unsubscribed(raw):
         return _OPTED_OUT
     return Retry(again, "not as wanted yet")

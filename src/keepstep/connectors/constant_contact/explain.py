@@ -3,26 +3,17 @@
 from typing import Any
 
 from keepstep.connectors.constant_contact.mapping import snapshot
+from keepstep.connectors.constant_contact.records import kind_of, read
 from keepstep.model.canonical import e164
 from keepstep.model.contact import Address, AudienceContact, Phone
 from keepstep.model.instant import Instant, format_instant
 
 PLATFORM = "constant_contact"
-COLLECTIONS = ("contacts", "lists", "tags", "custom_fields", "activities", "tracking_activities", "campaigns")
-# The key that tells a record's type; the narrower ones first, for a report row also carries a contact_id (CC facts 8).
-TYPES = (
-    ("error_key", "error"),
-    ("tracking_activity_type", "tracking_activity"),
-    ("event_type", "partner_event"),
-    ("encoded_account_id", "account"),
-    ("activity_id", "activity"),
-    ("campaign_id", "campaign"),
-    ("contact_id", "contact"),
-    ("email_address", "contact"),
-    ("list_id", "list"),
-    ("tag_id", "tag"),
-    ("custom_field_id", "custom_field"),
-)
+# A page holds one of these; what it counts of itself is no record (CC facts 5-9).
+COLLECTIONS = (
+    "contacts lists tags custom_fields activities tracking_activities campaigns bulk_email_campaign_summaries "
+    "bulk_sms_campaign_summaries segments xrefs results site_owner_list"
+).split()
 
 
 def explain(value: Any) -> list[dict[str, Any]]:
@@ -33,33 +24,28 @@ def explain(value: Any) -> list[dict[str, Any]]:
 def _records(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
-    if (
-        isinstance(value, dict) and not {"contact_id", "email_address"} & value.keys()
-    ):  # a contact has custom_fields too
-        return next((value[name] for name in COLLECTIONS if isinstance(value.get(name), list)), [value])
-    return [value]
+    name = _collection(value)
+    if name is None:
+        return [value]
+    refused = value.get("errors") if name == "results" else None  # of a page of counts (CC facts 8)
+    rows = [*value[name], *(refused if isinstance(refused, list) else [])]
+    # Still being looked for: an answer without rows is not an empty page (CC facts 5.1).
+    return rows or ([{"status": value["status"]}] if isinstance(value.get("status"), str) else [])
+
+
+def _collection(value: Any) -> str | None:
+    """The name of a page's rows. A contact has custom_fields too, and is no page of them."""
+    if not isinstance(value, dict) or kind_of(value)[0] not in ("unknown", "links", "not_ready"):
+        return None
+    return next((name for name in COLLECTIONS if isinstance(value.get(name), list)), None)
 
 
 def _record(row: Any) -> dict[str, Any]:
-    kind = _type(row)
-    if kind == "contact":
-        return _contact(snapshot(row, 0.0))
-    warnings = ["not_a_record"] if not isinstance(row, dict) else ["unknown_record"] if kind == "unknown" else []
-    named = isinstance(row, dict) and isinstance(row.get(f"{kind}_id"), str)
-    return {
-        "platform": PLATFORM,
-        "record_type": kind,
-        "record_id": row[f"{kind}_id"] if named else None,
-        "warnings": warnings,
-    }
-
-
-def _type(row: Any) -> str:
     if not isinstance(row, dict):
-        return "unknown"
-    if "contact_id" in row and "action" in row:  # the answer to a form, not a contact (CC facts 5.3)
-        return "sign_up_answer"
-    return next((kind for key, kind in TYPES if key in row), "unknown")
+        return {"platform": PLATFORM, "record_type": "unknown", "record_id": None, "warnings": ["not_a_record"]}
+    if kind_of(row)[0] == "contact":
+        return _contact(snapshot(row, 0.0))
+    return {"platform": PLATFORM, **read(row)}
 
 
 def _contact(contact: AudienceContact) -> dict[str, Any]:
@@ -76,6 +62,7 @@ def _contact(contact: AudienceContact) -> dict[str, Any]:
         "phones": [_phone(phone) for phone in contact.phones],
         "addresses": [_address(address) for address in contact.addresses],
         "lists": None if contact.lists is None else list(contact.lists),
+        "tags": None if contact.tags is None else list(contact.tags),
         "custom_fields": [{"field": field, "value": value} for field, value in contact.custom_fields],
         "opt_in_source": contact.opt_in_source,
         "opt_in_at": _moment(contact.opt_in_at),

@@ -52,10 +52,11 @@ def snapshot(raw: Row, read_at: Instant) -> AudienceContact:
         last_name=_text(raw, "last_name", warn),
         phones=_phones(raw, warn),
         addresses=_addresses(raw, warn),
-        lists=None if silent else _lists(raw, whole, warn),
-        opt_in_source=_text(channel, "opt_in_source", warn),
+        lists=None if silent else _ids(raw, "list_memberships", whole, warn),
+        tags=None if silent else _ids(raw, "taggings", whole, warn),
+        opt_in_source=_source(channel, "opt_in_source", warn),
         opt_in_at=_instant(channel, "opt_in_date", warn),
-        opt_out_source=_text(channel, "opt_out_source", warn),
+        opt_out_source=_source(channel, "opt_out_source", warn),
         opt_out_at=_instant(channel, "opt_out_date", warn),
         opt_out_reason=_text(channel, "opt_out_reason", warn),
         custom_fields=_custom_fields(raw, warn),
@@ -76,14 +77,14 @@ def _consent(deleted: bool, email: str | None, permission: str | None, warn: War
     return PERMISSIONS.get(permission or "", Consent.not_mailable)
 
 
-def _lists(raw: Row, whole: bool, warn: Warnings) -> tuple[str, ...] | None:
-    """List ids, sorted. Unreadable in part is unread as a whole: half a set would look like removals."""
-    found = raw.get("list_memberships")
+def _ids(raw: Row, key: str, whole: bool, warn: Warnings) -> tuple[str, ...] | None:
+    """Ids of lists or tags, sorted. Unreadable in part is unread as a whole: half a set would look like removals."""
+    found = raw.get(key)
     if found is None:
         return () if whole else None
     if isinstance(found, list) and all(isinstance(each, str) and each for each in found):
         return tuple(sorted(set(found)))
-    warn.add("wrong_type", "list_memberships")
+    warn.add("wrong_type", key)
     return None
 
 
@@ -123,14 +124,23 @@ def _custom_fields(raw: Row, warn: Warnings) -> tuple[tuple[str, str], ...]:
 
 
 def _custom_value(row: Row, warn: Warnings) -> str | None:
-    value, choices = row.get("value"), row.get("choice_ids")
+    """Of a select field what was chosen counts, not the text beside it."""
+    value = row.get("value")
+    if chosen := _choices(row, warn):
+        return chosen
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    if value is None and isinstance(choices, list):
-        return ",".join(sorted(str(each) for each in choices if isinstance(each, str | int))) or None
-    return _text(row, "value", warn)
+    return str(value) if isinstance(value, int | float) else _text(row, "value", warn)
+
+
+def _choices(row: Row, warn: Warnings) -> str | None:
+    """Choice ids as text, sorted: they are declared as numbers and come as text (CC facts 6.4)."""
+    found = row.get("choice_ids")
+    rows = found if isinstance(found, list) else []
+    ids = [str(each) for each in rows if isinstance(each, str | int) and not isinstance(each, bool)]
+    if not (found is None or isinstance(found, list)) or len(ids) < len(rows):
+        warn.add("wrong_type", "choice_ids")
+    return ",".join(sorted({each for each in ids if each})) or None
 
 
 def _record_id(raw: Row, warn: Warnings) -> str:
@@ -146,6 +156,14 @@ def _kind(row: Row, known: tuple[str, ...], warn: Warnings) -> str:
         return kind or "other"
     warn.add("unknown_kind")
     return "other"
+
+
+def _source(row: Row, key: str, warn: Warnings) -> str | None:
+    """Who did it: the contact, the account, or a word of tomorrow (CC facts 5.2)."""
+    source = _text(row, key, warn)
+    if source not in (None, "Contact", "Account"):
+        warn.add("unknown_source", key)
+    return source
 
 
 def _present(row: Row, key: str, warn: Warnings) -> bool:

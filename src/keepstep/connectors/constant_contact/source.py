@@ -1,4 +1,4 @@
-"""Reading Constant Contact: the account, pages of contacts, lists, one contact."""
+"""Reading people at Constant Contact: the account, pages of contacts, one contact."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,12 +9,14 @@ from keepstep.model.instant import Instant, format_instant, parse_instant
 from keepstep.ports import Page
 
 INCLUDES = "custom_fields,list_memberships,notes,phone_numbers,street_addresses,taggings"
-LIMIT = "500"
+MOST = 500
+LIMIT = str(MOST)
 
 # `updated_after` misses opt-outs, which move only `opt_out_date`; the default status hides deletions (CC facts 5.4).
 POLLS: Mapping[str, tuple[str, str | None]] = {
     "changed": ("all", "updated_after"),
     "opted_out": ("unsubscribed", "optout_after"),
+    "deleted": ("deleted", None),  # by no date: a deletion moves `updated_at` or not, and `deleted_at` is a bare date
     "sweep": ("all", None),
 }
 
@@ -33,19 +35,13 @@ class Source:
             raise Transient("account summary without encoded_account_id")
         return account
 
-    async def changes(self, poll: str, since: Instant | None, cursor: str | None) -> Page:
-        """One page of `changed`, `opted_out` or `sweep`; a cursor is the vendor's whole relative href."""
-        reply = await (self._api.follow(cursor) if cursor else self._api.get("/contacts", _query(poll, since)))
-        rows = _rows(reply, "contacts")
+    async def changes(self, poll: str, since: Instant | None, cursor: str | None, size: int | None = None) -> Page:
+        """One page of a poll; a cursor is the vendor's whole relative href, which holds the size that it began with."""
+        reply = await (self._api.follow(cursor) if cursor else self._api.get("/contacts", _query(poll, since, size)))
+        rows = rows_of(reply, "contacts")
         records = tuple((row["contact_id"], {**row, "_whole": True}) for row in rows if _is_contact(row))
         at = reply.at if reply.at is not None else max(_stamps(records), default=None)
         return Page(records, next_href(reply, cursor), at, poison=len(rows) - len(records))
-
-    async def lists(self) -> Sequence[tuple[str, str]]:
-        """(list id, name) of every active list; a row without both is left out (CC facts 6.1)."""
-        first = {"limit": LIMIT, "status": "active"}
-        rows = await rows_of_all_pages(self._api, "/contact_lists", first, "lists")
-        return [(row["list_id"], row["name"]) for row in rows if _is_list(row)]
 
     async def read(self, record_id: str) -> Mapping[str, Any] | None:
         """One contact with all includes, deleted ones too; None where there is none (CC facts 5.1)."""
@@ -63,24 +59,24 @@ async def read_contact(api: Api, record_id: str, include: str) -> dict[str, Any]
     return value
 
 
-def _query(poll: str, since: Instant | None) -> dict[str, str]:
+def _query(poll: str, since: Instant | None, size: int | None) -> dict[str, str]:
     if poll not in POLLS:
         raise Permanent(0, f"no poll {poll!r}")
     status, bound = POLLS[poll]
     after = {bound: format_instant(since)} if bound and since is not None else {}
-    return {"status": status, **after, "include": INCLUDES, "limit": LIMIT}
+    return {"status": status, **after, "include": INCLUDES, "limit": str(min(max(size or MOST, 1), MOST))}
 
 
 async def rows_of_all_pages(api: Api, path: str, query: Mapping[str, str], name: str) -> list[Any]:
     """Every row of a collection. Raises Transient where a next link comes twice."""
     reply = await api.get(path, query)
-    rows, followed = _rows(reply, name), set[str]()
+    rows, followed = rows_of(reply, name), set[str]()
     while href := next_href(reply, None):
         if href in followed:
             raise Transient("a next link leads back")
         followed.add(href)
         reply = await api.follow(href)
-        rows = rows + _rows(reply, name)
+        rows = rows + rows_of(reply, name)
     return rows
 
 
@@ -96,7 +92,7 @@ def next_href(reply: Reply, cursor: str | None) -> str | None:
     return link or None
 
 
-def _rows(reply: Reply, name: str) -> list[Any]:
+def rows_of(reply: Reply, name: str) -> list[Any]:
     rows = reply.value.get(name) if isinstance(reply.value, dict) else None
     if not isinstance(rows, list):  # an empty result is an empty array; anything else is no answer (CC facts 5.1)
         raise Transient(f"a page without {name}")
@@ -105,11 +101,6 @@ def _rows(reply: Reply, name: str) -> list[Any]:
 
 def _is_contact(row: object) -> bool:
     return isinstance(row, dict) and isinstance(row.get("contact_id"), str) and bool(row["contact_id"])
-
-
-def _is_list(row: object) -> bool:
-    named = isinstance(row, dict) and isinstance(row.get("list_id"), str) and isinstance(row.get("name"), str)
-    return named and bool(row["list_id"])  # type: ignore[index]
 
 
 def _stamps(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Instant]:

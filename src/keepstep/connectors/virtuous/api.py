@@ -196,9 +196,13 @@ def decode(body: bytes) -> Any:
 def error_codes(body: bytes) -> str:
     """Codes and field names of any error body (Virtuous facts 5); not the prose, for that may name people."""
     try:
-        value = decode(body)
+        return codes_of(decode(body))
     except ValueError:
         return ""
+
+
+def codes_of(value: Any) -> str:
+    """The same of a body that is read already."""
     return " ".join(dict.fromkeys(code for code in _codes(value) if _CODE.match(code)))[:200]
 
 

@@ -10,10 +10,14 @@ from keepstep.connectors.virtuous import edit, submission
 from keepstep.connectors.virtuous.api import number, rows, segment
 from keepstep.connectors.virtuous.edit import Edit, Plan
 from keepstep.connectors.virtuous.mapping import ADDRESS_PARTS, LABELS, PHONE_TYPES, Reader, kind_of, record_id
+from keepstep.connectors.virtuous.origin import ONCE, Origin
 from keepstep.connectors.virtuous.source import Source
+from keepstep.connectors.virtuous.swap import Swap
 from keepstep.model import canonical
 from keepstep.model.change import Call, Dead, Done, Nothing, Outcome, Retry, Step, Unknown
+from keepstep.model.custom import CustomField
 from keepstep.model.errors import Blocked, Missing, Permanent, Transient
+from keepstep.model.instant import Instant
 from keepstep.ports import Connection
 
 # A staff edit between our reading and our writing: the party is read and decided again before this comes round.
@@ -38,8 +42,21 @@ class Destination(Source):
 
     def __init__(self, conn: Connection) -> None:
         super().__init__(conn)
-        code = conn.settings.get("origin_segment_code")
-        self.imports = submission.Imports(self.api, self.reference_source, str(code) if code else None)
+        self.origin = Origin(conn, self.segment_of)
+        self._defined: Mapping[str, CustomField] = {}
+        self._defined_at: Instant | None = None
+        self.imports = submission.Imports(self.api, self.reference_source, self.origin)
+
+    async def definitions(self) -> Mapping[str, CustomField]:
+        """The custom fields by name, asked for at most once a day; none where the key may not read them."""
+        now = self.conn.clock.now()
+        if self._defined_at is None or now - self._defined_at >= ONCE:
+            try:
+                self._defined = {one.field_id: one for one in await self.fields()}
+            except Permanent:
+                self._defined = {}
+            self._defined_at = now
+        return self._defined
 
     async def write(self, call: Call) -> Sequence[Outcome]:
         """One outcome a step. A call of one step raises what the API raises; in one of several, each has its own."""
@@ -118,7 +135,7 @@ def _or_new(key: str, change: Kind, add: Kind) -> Kind:
 
 
 async def _create(crm: Destination, step: Step) -> Outcome:
-    return await submission.create(crm.api, crm.reference_source, step)
+    return await submission.create(crm.api, crm.reference_source, crm.origin, step)
 
 
 async def _look_created(crm: Destination, step: Step) -> Outcome:
@@ -132,6 +149,22 @@ async def _look_submitted(crm: Destination, step: Step) -> Outcome:
 
 async def _submit(crm: Destination, step: Step) -> Outcome:
     return (await crm.imports.submit([step]))[0]
+
+
+async def _set_custom(crm: Destination, step: Step) -> Outcome:
+    return await _edited(edit.custom(await crm.definitions())).write(crm, step)
+
+
+async def _look_custom(crm: Destination, step: Step) -> Outcome:
+    return await _edited(edit.custom(await crm.definitions())).look(crm, step)
+
+
+async def _swap(crm: Destination, step: Step) -> Outcome:
+    return await Swap(crm.api, step).write()
+
+
+async def _look_swap(crm: Destination, step: Step) -> Outcome:
+    return await Swap(crm.api, step).look()
 
 
 async def _add_phone(crm: Destination, step: Step) -> Outcome:
@@ -273,7 +306,9 @@ KINDS = {
     "link": Kind(_link, _look_link),
     "set_person": _edited(edit.person),
     "set_email": _edited(edit.value("email")),
+    "set_custom": Kind(_set_custom, _look_custom),
     "set_consent": _edited(edit.consent),
+    "swap_email": Kind(_swap, _look_swap),
     "set_phone": _or_new("method", _edited(edit.value("phone")), Kind(_add_phone, _look_phone)),
     "set_address": _or_new("address", _edited(edit.address), Kind(_add_address, _look_address)),
     "add_tag": Kind(_add_tag, _look_tag),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from keepstep.connectors.virtuous.api import segment
-from keepstep.connectors.virtuous.mapping import ADDRESS_PARTS, Reader, street
+from keepstep.connectors.virtuous.mapping import ADDRESS_PARTS, Reader, custom_fields, street
 from keepstep.model import canonical
 from keepstep.model.change import Step
+from keepstep.model.custom import Binding, CustomField, same
 
 Raw = Mapping[str, Any]
 
@@ -16,6 +17,10 @@ Raw = Mapping[str, Any]
 PERSON = (
     *("firstName", "lastName", "prefix", "middleName", "suffix", "gender", "birthMonth", "birthDay", "birthYear"),
     *("approximateAge", "isDeceased", "deceasedDate", "passion", "avatarUrl", "prefix2", "preMarriageName", "nickname"),
+)
+CONTACT = (
+    *("contactType", "name", "informalName", "description", "website", "maritalStatus", "anniversaryMonth"),
+    *("anniversaryDay", "anniversaryYear", "originSegmentId", "isPrivate"),
 )
 ADDRESS = ("label", "address1", "address2", *ADDRESS_PARTS, "startMonth", "startDay", "endMonth", "endDay")
 METHOD = ("type", "value", "isOptedIn")
@@ -96,6 +101,48 @@ def address(step: Step) -> Edit:
     )
 
 
+def custom(known: Mapping[str, CustomField]) -> Plan:
+    """Values of custom fields by name; all else of the contact goes back as read, the other fields too.
+
+    `known`: the organization's definitions by name; a value of an unknown one is text.
+    """
+
+    def holds(raw: Raw, values: Raw) -> bool:
+        there = dict(custom_fields(Reader(raw, [])))
+        return all(_same(known.get(name), there.get(name), value) for name, value in values.items())
+
+    def plan(step: Step) -> Edit:
+        wanted, was = step.payload["values"], step.payload.get("was") or {}
+        return Edit(
+            path=f"/api/Contact/{segment(step.payload['contact'])}",
+            fits=lambda raw: holds(raw, wanted),
+            changed=lambda raw: _contact_model(raw) | {"customFields": _fields(custom_values(raw) | wanted)},
+            told=lambda raw: {"values": {name: custom_values(raw).get(name) for name in wanted}},
+            stale=lambda raw: not holds(raw, was),
+        )
+
+    return plan
+
+
+def _same(one: CustomField | None, there: str | None, value: str | None) -> bool:
+    """Whether two values of a field are one; the vendor may write a value in another form than was sent."""
+    if one is None:
+        return canonical.text(there) == canonical.text(value)
+    return same(Binding(audience=one, crm=one), there, value)
+
+
+def custom_values(raw: Raw) -> dict[str, Any]:
+    """The values of a record's custom fields by name, as read (Virtuous facts 7.5)."""
+    value = raw.get("customFields")
+    items = value if isinstance(value, list) else []
+    named = {item["name"]: item.get("value") for item in items if isinstance(item, Mapping) and item.get("name")}
+    return dict(value) if isinstance(value, Mapping) else named
+
+
+def _fields(values: Raw) -> list[dict[str, Any]]:
+    return [{"name": name, "value": value} for name, value in values.items() if value is not None]
+
+
 def same_address(raw: Raw, payload: Raw) -> bool:
     """Whether every part that the step names is there."""
     there = told_address(raw)
@@ -131,14 +178,19 @@ def _method_model(raw: Raw) -> dict[str, Any]:
 
 
 def _person_model(raw: Raw) -> dict[str, Any]:
+    return _kept(raw, PERSON) | _primary(raw) | _primary(raw, "Secondary") | _extras(raw)
+
+
+def _contact_model(raw: Raw) -> dict[str, Any]:
+    return _kept(raw, CONTACT) | _extras(raw)
+
+
+def _extras(raw: Raw) -> dict[str, Any]:
+    """What a customer added to the record: lists of names and values (Virtuous facts 7.1, 7.5)."""
     read = Reader(raw, [])
-    fields = [{"name": item["name"], "value": item["value"]} for item in read.items("customFields")]
     sets = [(item["customCollectionName"], item.values("fields")) for item in read.items("customCollections")]
     return {
-        **_kept(raw, PERSON),
-        **_primary(raw),
-        **_primary(raw, "Secondary"),
-        "customFields": fields,
+        "customFields": _fields(custom_values(raw)),
         "customCollections": [{"name": name, "fields": inner} for name, inner in sets],
     }
 

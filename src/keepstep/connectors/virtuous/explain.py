@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from keepstep.connectors.virtuous.api import codes_of
 from keepstep.connectors.virtuous.delivery import is_delivery, records
+from keepstep.connectors.virtuous.kinds import kind_of, warning_of
 from keepstep.connectors.virtuous.mapping import (
     PLATFORM,
     Reader,
@@ -19,53 +21,53 @@ from keepstep.model.canonical import e164
 from keepstep.model.contact import Address, Consent, CrmContact, Individual, Method
 from keepstep.model.instant import format_instant
 
-# Keys that tell a record's kind, the most telling first (Virtuous facts 7, 11, 13).
-OTHERS = (
-    ("contactTagId", "contact_tag"),
-    ("tagName", "tag"),
-    ("contactViewUrl", "contact_summary"),
-    ("payloadUrl", "webhook"),
-    ("organizationUserId", "organization"),
-    ("noteDate", "contact_note"),
-    ("giftDate", "gift"),
-    ("contactMethods", "individual"),
-    ("address1", "address"),
-    ("isOptedIn", "contact_method"),
-)
-
 
 def explain(value: Any) -> list[dict[str, Any]]:
-    """One dict for a record, one for each record of a page, a list or a delivery."""
+    """One dict for a record, one for each of a page, a list, a batch or a delivery: record_type, warnings, and of a
+    contact all that we read."""
     if isinstance(value, Mapping) and isinstance(value.get("list"), list):
         value = value["list"]
     if not isinstance(value, list):
         value = [value]
+    if len(value) > 1 and all(isinstance(item, str) for item in value):
+        return [_other("words", None, "a list of words, such as the types of contact methods")]
     return [seen for item in value for seen in _explained(item)]
 
 
 def _explained(item: Any) -> list[dict[str, Any]]:
     if not isinstance(item, Mapping):
         return [_other("unknown", None, f"a JSON {type(item).__name__} is no record")]
-    if is_delivery(item):
+    # One of the types of notes is Event, under the key that elsewhere names a delivery (Virtuous facts 11).
+    if is_delivery(item) and kind_of(item) != "note_types":
         found = [_record(record, in_delivery=True) for record in records(item)]
         return found or [_other("delivery", None, "names no contact")]
+    rows = item.get("contacts")
+    if kind_of(item) == "contact_batch" and isinstance(rows, list) and rows:
+        return [_record(row) for row in rows]
     return [_record(item)]
 
 
 def _record(raw: Any, in_delivery: bool = False) -> dict[str, Any]:
     if not isinstance(raw, Mapping):
         return _other("unknown", None, f"a JSON {type(raw).__name__} is no record")
-    if _is_contact(raw, in_delivery):
+    kind = kind_of(raw)
+    if "contactIndividuals" in raw or (not kind and _speaks_of_contact(raw, in_delivery)):
         return _contact(raw)
-    kind = next((kind for key, kind in OTHERS if key in raw), "unknown")
-    warning = "holds no consent, tags or references" if kind == "contact_summary" else "not a contact"
-    return _other(kind, record_id(raw.get("id")), warning)
+    seen = _other(kind or "unknown", record_id(raw.get("id")), warning_of(kind))
+    if kind == "error":
+        seen["warnings"] = [f"an error of the vendor: {codes_of(raw) or 'without a code'}"]
+    return seen | (_asked(raw) if kind == "contact_transaction" else {})
 
 
-def _is_contact(raw: Mapping[str, Any], in_delivery: bool) -> bool:
-    if "contactIndividuals" in raw:
-        return True
-    return not any(key in raw for key, _ in OTHERS) and ("contactType" in raw or (in_delivery and "name" in raw))
+def _speaks_of_contact(raw: Mapping[str, Any], in_delivery: bool) -> bool:
+    return "contactType" in raw or (in_delivery and "name" in raw)
+
+
+def _asked(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What an import is asked for: whose reference, and tags by name (Virtuous facts 10.1)."""
+    read = Reader(raw, [])
+    tags = [name for part in (read.text("tags") or "").split(";") if (name := part.strip())]
+    return {"reference": {"source": read.text("referenceSource"), "id": read.text("referenceId")}, "tags": tags}
 
 
 def _other(kind: str, name: str | None, warning: str) -> dict[str, Any]:
@@ -79,6 +81,7 @@ def _contact(raw: Mapping[str, Any]) -> dict[str, Any]:
     consent, warnings = _consent(email)
     return {
         "platform": PLATFORM,
+        "record_type": "contact",
         "record_id": contact.record_id,
         "contact_type": contact.contact_type,
         "name": contact.name,

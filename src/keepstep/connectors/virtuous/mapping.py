@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keepstep.model.contact import Address, CrmContact, Individual, Method
+from keepstep.model.custom import CustomField, Kind
 from keepstep.model.instant import Instant, parse_instant
 
 PLATFORM = "virtuous"
@@ -14,6 +15,18 @@ LABELS = {"home": "Home", "work": "Work", "other": "Other"}
 # Python refuses to write out integers of thousands of digits, and no id or amount is larger.
 LARGEST = 10**18
 ADDRESS_PARTS = ("city", "state", "postal", "country")
+# The wire's words and the guides' ones; the set is open (Virtuous facts 7.5).
+FIELD_KINDS: Mapping[str, Kind] = {
+    "text": "text",
+    "date": "date",
+    "datetime": "datetime",
+    "number": "number",
+    "decimal": "number",
+    "currency": "number",
+    "boolean": "boolean",
+    "list": "single",
+    "dropdown": "single",
+}
 
 
 class Reader:
@@ -155,6 +168,20 @@ def custom_fields(read: Reader) -> tuple[tuple[str, str], ...]:
         return _sorted((str(name), _custom_value(one, name)) for name in value)
     pairs = [(item.text("name"), item) for item in read.items("customFields")]
     return _sorted((name, _custom_value(item, "value")) for name, item in pairs if name)
+
+
+def field(raw: object) -> CustomField | None:
+    """A custom field's definition; None without a name, by which alone it can be addressed (Virtuous facts 7.5)."""
+    read = Reader(raw, [])
+    if (name := read.text("name")) is None:
+        return None
+    options = (Reader({"option": option}, []).text("option") for option in read.values("options"))
+    return CustomField(
+        field_id=name,
+        names=tuple(dict.fromkeys((name, read.text("displayName") or name))),
+        kind=FIELD_KINDS.get((read.text("dataType") or "").lower(), "other"),
+        choices={option: option for option in options if option},
+    )
 
 
 def street(read: Reader) -> str | None:

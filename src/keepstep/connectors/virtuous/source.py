@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 from keepstep.connectors.virtuous import mapping
 from keepstep.connectors.virtuous.api import TAKE, Api, more, rows, segment
 from keepstep.connectors.virtuous.mapping import record_id
+from keepstep.connectors.virtuous.origin import Segment
 from keepstep.model.contact import CrmContact
+from keepstep.model.custom import CustomField
 from keepstep.model.errors import Blocked, Missing, Permanent, Transient, Unanswered
 from keepstep.model.instant import Instant, parse_instant
 from keepstep.ports import Connection, Page
@@ -87,6 +89,25 @@ class Source:
         read = [mapping.Reader(row, []) async for row in self.api.pages("/api/Tag", take=1000)]
         pairs = [(one.id(), one.text("tagName")) for one in read]
         return [(name, text) for name, text in pairs if name and text]
+
+    async def fields(self) -> Sequence[CustomField]:
+        """The custom fields of contacts (Virtuous facts 7.5)."""
+        found = (mapping.field(row) for row in rows(await self.api.get("/api/Contact/CustomFields")))
+        return [one for one in found if one]
+
+    async def segment(self, code: str) -> bool:
+        """Whether a segment of a campaign has this code (Virtuous facts 10.1)."""
+        return await self.segment_of(code) is not None
+
+    async def segment_of(self, code: str) -> Segment | None:
+        """The segment with this code, None where there is none."""
+        if not code.strip():
+            return None
+        try:
+            raw = await self.api.get(f"/api/Segment/Code/{segment(code)}")
+        except Missing:
+            return None
+        return Segment(code, mapping.Reader(raw, []).id())
 
     async def subscribe(self, url: str, secret: str) -> str:
         """Subscribes to every event and returns the subscription's id; none can be listed (Virtuous facts 13.1)."""

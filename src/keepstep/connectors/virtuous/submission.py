@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from keepstep.connectors.virtuous.api import Api
+from keepstep.connectors.virtuous.api import Api, number
 from keepstep.connectors.virtuous.mapping import (
     ADDRESS_PARTS,
     EMAIL_TYPE,
@@ -13,6 +13,7 @@ from keepstep.connectors.virtuous.mapping import (
     primary,
     snapshot,
 )
+from keepstep.connectors.virtuous.origin import Origin, Segment
 from keepstep.model.change import Accepted, Dead, Done, Outcome, Retry, Step, Unknown
 from keepstep.model.errors import Blocked, Permanent, Transient, Unanswered
 
@@ -31,17 +32,18 @@ Find = Callable[[str], Awaitable[tuple[str, Mapping[str, Any]] | None]]
 class Imports:
     """Hands people over to the vendor's nightly import."""
 
-    def __init__(self, api: Api, reference_source: str, segment_code: str | None = None) -> None:
+    def __init__(self, api: Api, reference_source: str, origin: Origin) -> None:
         self._api = api
         self._source = reference_source
-        self._segment_code = segment_code
+        self._origin = origin
 
     async def submit(self, steps: Sequence[Step]) -> list[Outcome]:
         """One person as a Transaction, several as a Batch; nothing exists yet. Raises what the API raises."""
         if len(steps) > ROWS_A_BATCH:
             return await self._halves(steps)
         try:
-            await self._send([self._row(step) for step in steps])
+            origin = await self._origin.segment()
+            await self._send([_row(step.payload) | _origin_code(origin) for step in steps])
         except Permanent as problem:
             # One bad row may fail all (Virtuous facts 10.2): halve until it stands alone.
             if len(steps) == 1 or problem.status not in (400, 422):
@@ -69,26 +71,35 @@ class Imports:
         else:
             await self._api.write("POST", "/api/Contact/Batch", source | {"contacts": rows})
 
-    def _row(self, step: Step) -> Row:
-        """A row says only what is known: no country is invented (Virtuous facts 16.1)."""
-        payload = step.payload
-        phone, tags = payload.get("phone") or {}, payload.get("tags") or ()
-        if any(TAG_SEPARATOR in tag for tag in tags):
-            raise Permanent(422, "a tag's name holds the separator of tags")
-        row = {
-            "referenceId": payload["record_id"],
-            "contactType": HOUSEHOLD,
-            "firstName": payload.get("first_name"),
-            "lastName": payload.get("last_name"),
-            "emailType": EMAIL_TYPE if payload.get("email") else None,
-            "email": payload.get("email"),
-            "phoneType": _phone_type(phone) if phone.get("raw") else None,
-            "phone": phone.get("raw"),
-            **_address(payload),
-            "tags": TAG_SEPARATOR.join(tags),
-            "originSegmentCode": self._segment_code,
-        }
-        return {name: value for name, value in row.items() if value}
+
+def _row(payload: Mapping[str, Any]) -> Row:
+    """A row says only what is known: no country is invented (Virtuous facts 16.1)."""
+    phone, tags = payload.get("phone") or {}, payload.get("tags") or ()
+    if any(TAG_SEPARATOR in tag for tag in tags):
+        raise Permanent(422, "a tag's name holds the separator of tags")
+    row = {
+        "referenceId": payload["record_id"],
+        "contactType": HOUSEHOLD,
+        "firstName": payload.get("first_name"),
+        "lastName": payload.get("last_name"),
+        "emailType": EMAIL_TYPE if payload.get("email") else None,
+        "email": payload.get("email"),
+        "phoneType": _phone_type(phone) if phone.get("raw") else None,
+        "phone": phone.get("raw"),
+        **_address(payload),
+        "tags": TAG_SEPARATOR.join(tags),
+        "customFields": _custom(payload),
+    }
+    return {name: value for name, value in row.items() if value}
+
+
+def _origin_code(origin: Segment | None) -> Row:
+    return {"originSegmentCode": origin.code} if origin else {}
+
+
+def _custom(payload: Mapping[str, Any]) -> Row:
+    """An object of names and values here, a list elsewhere (Virtuous facts 7.5)."""
+    return {name: value for name, value in (payload.get("custom") or {}).items() if value not in (None, "")}
 
 
 def outcome(problem: Blocked | Permanent | Transient, first: bool) -> Outcome:
@@ -104,9 +115,10 @@ def outcome(problem: Blocked | Permanent | Transient, first: bool) -> Outcome:
     return Retry(60.0, problem.reason)
 
 
-async def create(api: Api, source: str, step: Step) -> Outcome:
+async def create(api: Api, source: str, origin: Origin, step: Step) -> Outcome:
     """A contact at once, opted out and with our reference. Nothing is matched, tags cannot go (facts 11)."""
-    made = await api.write("POST", "/api/Contact", _contact(source, step.payload))
+    body = _contact(source, step.payload) | _origin_id(await origin.segment())
+    made = await api.write("POST", "/api/Contact", body)
     answer = told(made)
     if not answer.get("contact"):
         raise Unanswered("POST /api/Contact: no id in the answer")
@@ -149,8 +161,14 @@ def _contact(source: str, payload: Mapping[str, Any]) -> Row:
         "referenceId": payload["record_id"],
         "contactAddresses": _addresses(payload),
         "contactIndividuals": [person],
+        "customFields": _custom(payload),
     }
     return {key: value for key, value in row.items() if value}
+
+
+def _origin_id(origin: Segment | None) -> Row:
+    """This call names the segment by its id (Virtuous facts 11)."""
+    return {"originSegmentId": number(origin.id)} if origin and origin.id else {}
 
 
 def _methods(payload: Mapping[str, Any]) -> list[Row]:

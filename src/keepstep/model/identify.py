@@ -1,0 +1,160 @@
+"""Who is this person in the CRM, and what becomes of somebody who is nobody there yet: linked, created, left out, or
+parked with a reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from keepstep.model.change import Step, a_step
+from keepstep.model.consent import observe_audience, standing, standing_out
+from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual
+from keepstep.model.customer import Policy
+from keepstep.model.fields import in_play, mail_of, told_custom
+from keepstep.model.match import Match, confirm, match
+from keepstep.model.membership import held_by, submitted_tags
+from keepstep.model.party import Fields, Note, Party, Person, Readings, Setting, audience_fields, sent_fields, with_tag
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one rule wants: the person as now seen, steps, notes, and why the person is parked or left out if so."""
+
+    person: Person
+    steps: tuple[Step, ...] = ()
+    notes: tuple[Note, ...] = ()
+    parked: str | None = None
+    left_out: str | None = None
+
+
+def needs_look_up(person: Person, contact: AudienceContact | None, policy: Policy) -> bool:
+    """Must the CRM be asked for this person before anything can be decided?"""
+    if person.individual or person.submission or contact is None:
+        return False
+    return _left_out(contact, policy) is None
+
+
+def identified(party: Party, readings: Readings, setting: Setting) -> tuple[Party, list[Wanted]]:
+    """The party with every audience reading observed and everybody linked who can be, and what the others want."""
+    strangers = []
+    for person in sorted(party.people, key=lambda one: one.record_id):
+        contact = readings.audience.get(person.record_id)
+        if contact is None:
+            continue
+        person = observe_audience(person, contact, readings.reports.get(person.record_id, ()), setting.policy)
+        found = None if person.individual else _search(person, contact, readings, setting.policy)
+        if found and found.verdict == "confirmed":
+            party, person, found = _attached(party, person, contact, found)
+        party = party.with_person(person)
+        if not person.individual:
+            strangers.append(_stranger(party, person, contact, found, setting))
+    return party, strangers
+
+
+def _search(person: Person, contact: AudienceContact, readings: Readings, policy: Policy) -> Match | None:
+    """The match of a person who is not linked; None where it is not the time to look."""
+    source = policy.reference_source
+    if readings.crm and (source, person.record_id) in readings.crm.references:
+        if readings.crm.merged_into or readings.crm.archived:
+            return Match("parked", "merged" if readings.crm.merged_into else "archived", readings.crm)
+        sent = person.submission.sent.get("email") if person.submission else None
+        return confirm(readings.crm, source, person.record_id, (contact.email, sent))
+    if person.submission or _left_out(contact, policy) or person.record_id not in readings.candidates:
+        return None
+    return match(contact, readings.candidates[person.record_id], source, readings.held)
+
+
+def _left_out(contact: AudienceContact, policy: Policy) -> str | None:
+    if contact.deleted:
+        return "deleted"
+    if not contact.email:
+        return "no_email"
+    if contact.consent is Consent.opted_out:
+        return "opted_out" if policy.opted_out_people == "leave_out" else None
+    return None if contact.consent is Consent.opted_in else "not_mailable"
+
+
+def _attached(
+    party: Party, person: Person, contact: AudienceContact, found: Match
+) -> tuple[Party, Person, Match | None]:
+    """Link a person to an individual; what a submission sent is the base of every later comparison on both sides."""
+    individual, crm = found.individual, found.crm
+    if individual is None or crm is None or any(one.individual == individual.record_id for one in party.people):
+        return party, person, Match("parked", "individual_held")
+    if party.linked() and party.crm_id != crm.record_id:
+        return party, person, Match("parked", "other_household")
+    sent = person.submission.sent if person.submission else None
+    addresses = [contact.email, sent.get("email") if sent else None]
+    mails = [mail for address in addresses if (mail := mail_of(individual, Person(record_id=""), address))]
+    person = replace(person, individual=individual.record_id, email_method=mails[0].record_id, imported=bool(sent))
+    if sent is not None:
+        lists = tuple(sorted(sent.get("lists") or ()))
+        person = replace(person, audience=sent_fields(sent), crm=sent_fields(sent), lists=lists)
+        for list_id in lists:
+            party = with_tag(party, list_id, tagged=True)
+    return replace(party, crm_id=crm.record_id), person, None
+
+
+# --- people who are nobody there yet ---------------------------------------------------------------------------------
+
+
+def _stranger(party: Party, person: Person, contact: AudienceContact, found: Match | None, setting: Setting) -> Wanted:
+    if found is None:
+        return replace(_sent_again(party, person, contact), left_out=_left_out(contact, setting.policy))
+    if found.verdict == "same_person" and found.crm and found.individual:
+        return _link(party, person, found.crm, found.individual)
+    if found.verdict == "nobody":
+        return _create(party, person, contact, setting)
+    return Wanted(person, parked=found.reason)
+
+
+def _sent_again(party: Party, person: Person, contact: AudienceContact) -> Wanted:
+    """A submission that certainly never arrived goes again word for word, while its person may still be mailed, also
+    at the address that it says."""
+    again = person.submission
+    if again is None or again.state != "again":
+        return Wanted(person)
+    out = any(standing_out(person.acts, address) for address in (contact.email, again.sent.get("email")))
+    if contact.consent is not Consent.opted_in or contact.deleted or out:
+        return Wanted(replace(person, submission=None))
+    return Wanted(person, (_creation(party, person, "submit", again.sent),))
+
+
+def _link(party: Party, person: Person, crm: CrmContact, individual: Individual) -> Wanted:
+    if party.linked() and party.crm_id != crm.record_id:
+        return Wanted(person, parked="other_household")
+    payload = {"contact": crm.record_id, "record_id": person.record_id, "individual": individual.record_id}
+    return Wanted(person, (a_step(party.party_id, person.record_id, "link", payload),))
+
+
+def _create(party: Party, person: Person, contact: AudienceContact, setting: Setting) -> Wanted:
+    """Transactions carry no consent and may default to opted in: only for mailable people (Virtuous facts 1.2). Nobody
+    can be mailed at an address that bounced; there is time until there is another one."""
+    if party.linked():
+        return Wanted(person, parked="not_in_household")
+    payload = _told(person, contact, setting)
+    if contact.consent is Consent.opted_out:
+        return Wanted(person, (_creation(party, person, "create", payload | {"lists": [], "tags": []}),))
+    out = standing(person.acts, contact.email)
+    if any(act.kind != "address" for act in out):
+        return Wanted(person, parked="back_without_own_act")
+    if out:
+        return Wanted(person, left_out="bounced")
+    lists, tags = submitted_tags(held_by(contact), setting.labels, setting.policy)
+    return Wanted(person, (_creation(party, person, "submit", payload | {"lists": lists, "tags": tags}),))
+
+
+def _told(person: Person, contact: AudienceContact, setting: Setting) -> Fields:
+    """Everything that a creation says of a person, but for lists."""
+    fields = audience_fields(contact)
+    names = {name: fields[name] for name in ("first_name", "last_name", "email")}
+    phone = {"kind": fields["phone_kind"], "raw": fields["phone"]} if fields["phone"] else None
+    place = {"kind": fields["address_kind"], **fields["address"]} if fields["address"] else None
+    bound = in_play(setting.bindings, setting.labels, setting.policy)
+    custom = told_custom(contact, bound, setting.policy)
+    return {"record_id": person.record_id, **names, "phone": phone, "address": place, "custom": custom}
+
+
+def _creation(party: Party, person: Person, kind: str, payload: Mapping[str, Any]) -> Step:
+    """Imports of many people share a call; one person is created once, whichever way."""
+    target, group = f"create:{person.record_id}", "submit" if kind == "submit" else None
+    return a_step(party.party_id, person.record_id, kind, payload, target=target, group=group)

@@ -1,0 +1,128 @@
+"""What only a vendor can tell: do the credentials work, is there what staff should make, may everything be read?"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection as Tx
+
+from keepstep.model.errors import Blocked, NotGranted, Problem, Refused
+from keepstep.state import customers, fields
+from keepstep.wiring import readiness
+
+if TYPE_CHECKING:
+    from keepstep.desk import Desk
+    from keepstep.wiring.service import Service
+
+Row = dict[str, Any]
+Found = tuple[str, str, str]
+
+
+async def check(service: "Service", customer_id: str | None = None) -> list[Row]:
+    """Live checks of one customer or of all: {customer, platform, check, state, detail, next}."""
+    known = [one.customer_id for one in await service.db.run(customers.every)]
+    rows: list[Row] = []
+    for one in _chosen(known, customer_id):
+        desk = await service.desk(one)
+        for platform, name, look in _checks(desk):
+            state, detail, then = await _tried(look(desk))
+            row = {"customer": one, "platform": platform, "check": name}
+            rows.append({**row, "state": state, "detail": detail, "next": then})
+    return rows
+
+
+async def ready(service: "Service", customer_id: str) -> list[Row]:
+    """The checklist of one customer: {customer, line, state, evidence, next, person}."""
+    known = [one.customer_id for one in await service.db.run(customers.every)]
+    _chosen(known, customer_id)
+    desk = await service.desk(customer_id)
+    lines = await service.db.run(_ready, service, desk)
+    return [
+        {
+            "customer": customer_id,
+            "line": one.line,
+            "state": one.state,
+            "evidence": one.evidence,
+            "next": one.then,
+            "person": one.person,
+        }
+        for one in lines
+    ]
+
+
+def _ready(tx: Tx, service: "Service", desk: "Desk") -> list[readiness.Line]:
+    return readiness.readiness(tx, service, desk, service.clock.now())
+
+
+def _chosen(known: list[str], customer_id: str | None) -> list[str]:
+    if customer_id is not None and customer_id not in known:
+        raise Refused(404, f"no customer {customer_id}; `keepstep customer list` shows who there is")
+    return known if customer_id is None else [customer_id]
+
+
+def _checks(desk: "Desk") -> list[tuple[str, str, Callable[["Desk"], Awaitable[Found]]]]:
+    audience, crm = desk.route.audience, desk.route.crm
+    return [
+        (audience, "account", lambda desk: _account(desk.audience.account)),
+        (crm, "account", lambda desk: _account(desk.crm.account)),
+        (crm, "tags", _tags),
+        (crm, "custom fields", _custom_fields),
+        (crm, "origin", _origin),
+        (audience, "reports", _reports),
+    ]
+
+
+async def _tried(look: Awaitable[Found]) -> Found:
+    try:
+        return await look
+    except Blocked as problem:
+        return "person", str(problem), "store new credentials: keepstep customer add"
+    except Problem as problem:
+        return "failed", str(problem), "try again in a minute"
+
+
+async def _account(account: Callable[[], Awaitable[str]]) -> Found:
+    return "ok", f"is {await account()}", ""
+
+
+async def _tags(desk: "Desk") -> Found:
+    """Tags have no endpoint to make them: staff must, by hand (Virtuous facts 11)."""
+    if desk.route.policy.lists_to != "tags":
+        return "ok", f"none are needed: lists go to the custom field {desk.route.policy.lists_field!r}", ""
+    names = {name for _, name in await desk.crm.tags()}
+    wanted = [f"{desk.route.policy.tag_prefix}{name}" for _, name in await desk.audience.lists()]
+    missing = sorted(set(wanted) - names)
+    if not missing:
+        return "ok", f"{len(wanted)} tags are there", ""
+    return "person", f"{len(missing)} tags are missing", "create: " + ", ".join(missing)
+
+
+async def _custom_fields(desk: "Desk") -> Found:
+    """Fields go together by name; those that cannot are paused, with the reason."""
+    if desk.route.policy.custom_fields == "off":
+        return "ok", "custom fields do not travel: custom_fields is off", ""
+    known = await desk.db.run(fields.every, desk.customer_id)
+    bound = [one for one in known if one.crm is not None and one.state == "live"]
+    paused = [f"{one.audience.names[0]}: {one.reason}" for one in known if one.state == "paused"]
+    said = (
+        f"{len(bound)} go together, {len(paused)} are paused, {len(known) - len(bound) - len(paused)} have no partner"
+    )
+    return ("person", said, "; ".join(paused)) if paused else ("ok", said, "")
+
+
+async def _origin(desk: "Desk") -> Found:
+    """An unknown code may stop an import, so it is left out (Virtuous facts 10.1)."""
+    code = desk.route.policy.origin_segment_code
+    if not code:
+        return "ok", "none is set", ""
+    if await desk.crm.segment(code):
+        return "ok", f"{code} is known", ""
+    return "ok", f"{code} is not known: left out", "staff may make a segment with this code"
+
+
+async def _reports(desk: "Desk") -> Found:
+    """Bounces are told by the reports of mailings only (CC facts 8)."""
+    try:
+        await desk.audience.reports(desk.clock.now(), None)
+    except NotGranted:
+        return "person", "may not be read: bounces stay unknown", "give consent again with the scope campaign_data"
+    return "ok", "can be read", ""

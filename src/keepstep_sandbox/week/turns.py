@@ -1,0 +1,73 @@
+"""Turns in a life: consent that pauses, records that go and come back, addresses that change hands."""
+
+from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
+from keepstep_sandbox.week.happenings import edits
+from keepstep_sandbox.week.scene import Scene
+
+
+def is_held(scene: Scene, who: int) -> bool:
+    """The vendor holds the address: not mailable, and not opted out (CC facts 5.2)."""
+    return edits(scene, who, permission="temp_hold")
+
+
+def is_unset(scene: Scene, who: int) -> bool:
+    """Nobody knows of a permission."""
+    return edits(scene, who, permission="not_set")
+
+
+def is_asked(scene: Scene, who: int) -> bool:
+    """The person is asked to confirm."""
+    return edits(scene, who, permission="pending_confirmation")
+
+
+def is_explicit(scene: Scene, who: int) -> bool:
+    """The permission is there, explicitly."""
+    return edits(scene, who, permission="explicit")
+
+
+def gives_address(scene: Scene, who: int) -> bool:
+    """Somebody without an address gives one."""
+    return edits(scene, who, email=f"given{who}@example.net", permission="explicit")
+
+
+def loses_address(scene: Scene, who: int) -> bool:
+    """Staff take the address away; the contact stays."""
+    return scene.crm(who) is not None and edits(scene, who, email=None)
+
+
+def comes_back(scene: Scene, who: int) -> bool:
+    """Staff bring a deleted contact back. That is no act of the person."""
+    if "deleted_at" not in scene.audience(who):
+        return False
+    scene.act(CONSTANT_CONTACT, "revive", contact_id=scene.ids[who])
+    return True
+
+
+def swaps(scene: Scene, one: int, other: int) -> bool:
+    """Two people change addresses with each other, in one moment."""
+    if scene.crm(one) is None or scene.crm(other) is None:
+        return False
+    mine, theirs = _address(scene, one), _address(scene, other)
+    return edits(scene, one, email=theirs) and edits(scene, other, email=mine)
+
+
+def hands_over(scene: Scene, one: int, other: int) -> bool:
+    """One has a new address, and another one takes the old one."""
+    if scene.crm(one) is None or scene.crm(other) is None:
+        return False
+    address = _address(scene, one)
+    return edits(scene, one, email=f"heir{one}@example.net") and edits(scene, other, email=address)
+
+
+def is_entered(scene: Scene, who: int) -> bool:
+    """Staff type somebody in by hand who waits for tonight's batch already; the import overwrites what they typed."""
+    person = scene.people[who]
+    method = {"type": "Home Email", "value": person.email, "isOptedIn": True, "isPrimary": True}
+    typed = {"firstName": person.first_name, "lastName": f"{person.last_name}-Byhand", "contactMethods": [method]}
+    name = f"{person.first_name} {person.last_name}"
+    scene.act(VIRTUOUS, "add_contact", contactType="Household", name=name, contactIndividuals=[typed])
+    return True
+
+
+def _address(scene: Scene, who: int) -> str:
+    return str(scene.audience(who)["email_address"]["address"])

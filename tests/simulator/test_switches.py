@@ -1,0 +1,52 @@
+"""The month passes with every value of every switch, and with every two of them together."""
+
+from itertools import combinations
+
+import pytest
+
+from keepstep_simulator import disputes
+from keepstep_simulator.chaos import Chaos
+from keepstep_simulator.pairs import pairwise
+from keepstep_simulator.run import Plan, simulate
+
+ONCE = disputes.each_once()
+
+
+@pytest.mark.parametrize("number", range(len(ONCE)))
+def test_every_value_of_every_switch_is_played(number: int) -> None:
+    """A switch that the stand-in was not even asked for was not played."""
+    outcome = simulate(number, Plan(chaos=Chaos(number), switches=ONCE[number]))
+    assert outcome.violations == ()
+    every = {(vendor, switch.name) for vendor, registry in disputes.REGISTRIES.items() for switch in registry}
+    assert every - disputes.UNREACHED <= outcome.asked
+
+
+def test_every_value_occurs_once() -> None:
+    for vendor, registry in disputes.REGISTRIES.items():
+        for switch in registry:
+            assert {chosen[vendor][switch.name] for chosen in ONCE} == set(switch.values)
+
+
+def test_every_two_values_occur_together() -> None:
+    """In as many seeds as there are rows; the first one has the defaults."""
+    switches = {
+        f"{vendor} {one.name}": one.values for vendor, registry in disputes.REGISTRIES.items() for one in registry
+    }
+    rows = disputes.rows()
+    assert rows[0] == {name: values[0] for name, values in switches.items()}
+    met = {frozenset(pair) for row in rows for pair in combinations(row.items(), 2)}
+    wanted = {
+        frozenset(((one, mine), (other, theirs)))
+        for one, other in combinations(switches, 2)
+        for mine in switches[one]
+        for theirs in switches[other]
+    }
+    assert met == wanted
+    assert len(rows) <= 60
+
+
+def test_rows_are_few_and_always_the_same() -> None:
+    switches = {"a": ("1", "2"), "b": ("1", "2", "3"), "c": ("1", "2")}
+    rows = pairwise(switches)
+    assert rows == pairwise(switches)
+    assert 6 <= len(rows) <= 7
