@@ -13,17 +13,17 @@ from keepstep_simulator import disputes
 
 Value = tuple[str, str, str]
 TRAPS = ROOT / "docs" / "reference" / "traps.toml"
-MONTH = "tests/simulator/test_switches.py::test_every_value_of_every_switch_is_played[{}]"
+WEEK = "tests/simulator/test_weeks.py::test_a_week_passes"
 
 
 def played(root: Path = ROOT) -> dict[Value, list[str]]:
-    """(vendor, switch, value) to the tests that play it: months of the simulator, and tests marked with `switch`."""
+    """(vendor, switch, value) to the tests that play it: weeks of the simulator, and tests marked with `switch`."""
     found: dict[Value, list[str]] = {value: [] for value in _values()}
-    for number, chosen in enumerate(disputes.each_once()):
-        for vendor, switches in chosen.items():
+    for number in range(disputes.WEEKS):
+        for vendor, switches in disputes.of_seed(number).items():
             for name, value in switches.items():
                 if (vendor, name) not in disputes.UNREACHED:
-                    found[vendor, name, value].append(MONTH.format(number))
+                    found[vendor, name, value].append(f"{WEEK}[{number}]")
     for test, marked in _marked(root / "tests"):
         found.setdefault(marked, []).append(test)
     return found

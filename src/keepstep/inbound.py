@@ -27,6 +27,8 @@ POLLS = {"crm_sweep": "sweep", "crm_changed": "changed"}
 # The audience side has no read of many by id, and a turn is short.
 READS = 50
 READ_SECONDS = 5.0
+# What one page of a poll of the CRM side takes of it: a tenth of the hour's 1,200 calls (Virtuous facts 4).
+PAGE_SECONDS = 30.0
 # So often a contact's read may fail before the others are read without it: the polls will find it.
 PATIENCE = 5
 
@@ -217,7 +219,8 @@ def _poll(desk: Desk, name: str) -> Poll:
         name=name,
         read=lambda since, cursor, _size: desk.crm.changes(POLLS[name], since, cursor),
         file=lambda tx, mark, rows, read_at, now: _file(desk, tx, mark, rows, read_at, now),
-        every=lambda _pages: float(getattr(desk.route.cadence, name)),
+        every=lambda pages: max(float(getattr(desk.route.cadence, name)), pages * PAGE_SECONDS),
+        carried=lambda pages: pages * PAGE_SECONDS,
         first=partial(_begin_changed, desk) if name == "crm_sweep" else None,
     )
 
@@ -227,5 +230,8 @@ def _file(desk: Desk, tx: Connection, mark: Mark, rows: filing.Rows, read_at: In
 
 
 def _begin_changed(desk: Desk, tx: Connection, since: Instant, now: Instant) -> None:
+    """The poll begins where the first sweep began; a sweep that begins again leaves it where it is."""
+    if marks.get(tx, desk.customer_id, desk.route.crm, "crm_changed").mark is not None:
+        return
     due = now + desk.route.cadence.crm_changed
     marks.put(tx, desk.customer_id, Mark(desk.route.crm, "crm_changed", mark=since, due=due))

@@ -85,23 +85,26 @@ class Grant(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a poll: (record id, raw record) pairs, the cursor of the next page, the vendor's own time."""
+    """One page of a poll: (record id, raw record) pairs, the cursor of the next page, the vendor's own time, and how
+    many calls it took."""
 
     records: tuple[tuple[str, Mapping[str, Any]], ...]
     cursor: str | None
     source_time: Instant | None
     poison: int = 0
+    calls: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ReportPage:
     """A piece of the mailings' reports, the cursor of the next piece, the vendor's own time. `poison` counts lines and
-    reports that cannot be read."""
+    reports that cannot be read, `calls` what it took."""
 
     reports: tuple[Report, ...]
     cursor: str | None
     source_time: Instant | None
     poison: int = 0
+    calls: int = 1
 
 
 class Audience(Protocol):

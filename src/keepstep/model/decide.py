@@ -13,7 +13,7 @@ The only home of sync policy. Pure: nothing here waits, reads a clock, or knows 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from keepstep.model.canonical import email, fingerprint
+from keepstep.model.canonical import email
 from keepstep.model.change import Lane, Step, a_step
 from keepstep.model.consent import false_kind, observe_crm, returned, standing, unlifted
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual, Method, Side
@@ -225,7 +225,7 @@ def _note(kind: str, record_id: str, **data: str) -> Note:
 
 def _refused(party: Party, step: Step) -> bool:
     person = party.person(step.member or "")
-    return person is not None and (step.target, fingerprint(step.payload)) in person.refused
+    return person is not None and person.was_refused(step.target, step.payload)
 
 
 def _allowed(party: Party, steps: Iterable[Step]) -> tuple[Step, ...]:
