@@ -146,6 +146,10 @@ class Crm(Protocol):
 
     async def account(self) -> str: ...
 
+    async def names(self) -> Sequence[str]:
+        """Whatever the account is known by: a key of another user, or a new name, leaves one of them as it was."""
+        ...
+
     async def zone(self) -> str:
         """The organization's time zone, an IANA name."""
         ...

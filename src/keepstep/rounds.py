@@ -7,7 +7,6 @@ the round under way (`started`, `pages`, `size`, `tries`, `patience`, `restarts`
 """
 
 import hashlib
-
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +37,9 @@ GIVEN_UP_PAUSE = 900.0
 # More rows of one page are no poison: the fault is ours, and whoever is to blame must not lose a page of people.
 MOST_POISON = 20
 LEADS_BACK = "leads_back"
+
+
+File = Callable[[Connection, Rows, Instant], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +161,11 @@ async def _stored(desk: Desk, slot: Slot, poll: Poll, mark: Mark, page: Page) ->
     except Exception as failure:
         if not rows_fault(failure):
             raise
-        poison = await _apart(desk, slot, poll, mark, page, 0)
+
+        def file(tx: Connection, rows: Rows, now: Instant) -> None:
+            poll.file(tx, mark, rows, page.source_time if page.source_time is not None else now, now)
+
+        poison = await _apart(desk, slot, file, page.records, 0)
         rest = replace(page, records=())
         await desk.db.run(store_page, desk, slot, poll, mark, rest, desk.clock.now(), poison)
 
@@ -180,25 +186,37 @@ def rows_fault(failure: Exception) -> bool:
 _BY_A_VALUE = (sql.DataError, sql.IntegrityError, sql.ProgrammingError, sql.NotSupportedError)
 
 
-async def _apart(desk: Desk, slot: Slot, poll: Poll, mark: Mark, page: Page, before: int) -> dict[str, str]:
+async def keep(desk: Desk, slot: Slot, whose: tuple[str, str], file: File, rows: Rows) -> None:
+    """File rows that no round brought; one that cannot be filed stands alone. `whose`: platform and chore."""
+    poison = await _apart(desk, slot, file, rows, 0) if rows else None
+    if poison:
+        await desk.db.run(_buried, desk, slot, whose, poison, desk.clock.now())
+
+
+async def _apart(desk: Desk, slot: Slot, file: File, rows: Rows, before: int) -> dict[str, str]:
     """File what can be filed, half by half, and give the record ids of what cannot, with the kind of failure.
 
     Raises the failure itself where there are too many of them: `before` were found already.
     """
     try:
-        await desk.db.run(_filed, slot, poll, mark, page, desk.clock.now())
+        await desk.db.run(_fenced, slot, file, rows, desk.clock.now())
     except Exception as failure:
-        if not rows_fault(failure) or not page.records or before >= MOST_POISON:
+        if not rows_fault(failure) or not rows or before >= MOST_POISON:
             raise
-        if len(page.records) == 1:
-            return {page.records[0][0]: type(failure).__name__}
+        if len(rows) == 1:
+            return {rows[0][0]: type(failure).__name__}
     else:
         return {}
     found: dict[str, str] = {}
-    half = len(page.records) // 2
-    for rows in (page.records[:half], page.records[half:]):
-        found |= await _apart(desk, slot, poll, mark, replace(page, records=rows), before + len(found))
+    half = len(rows) // 2
+    for some in (rows[:half], rows[half:]):
+        found |= await _apart(desk, slot, file, some, before + len(found))
     return found
+
+
+def _fenced(tx: Connection, slot: Slot, file: File, rows: Rows, now: Instant) -> None:
+    queue.guard(tx, slot)
+    file(tx, rows, now)
 
 
 def _filed(tx: Connection, slot: Slot, poll: Poll, mark: Mark, page: Page, now: Instant) -> None:
@@ -219,34 +237,45 @@ def store_page(
     """Readings, entries and the cursor in one transaction. `poison`: record id to the failure, of rows left out."""
     _filed(tx, slot, poll, mark, page, now)
     for record_id, failure in (poison or {}).items():
-        _bury(tx, desk, poll, record_id, failure, now)
+        _bury(tx, desk, (poll.platform, poll.name), record_id, failure, now)
     if page.poison:
         journal.append(tx, desk.customer_id, [(now, None, "poison", {"poll": mark.name, "rows": page.poison})])
     marks.put(tx, desk.customer_id, moved(mark, page, now, poll.every))
     if poll.first is not None and mark.cursor is None:
-        poll.first(tx, (min(page.source_time, now) if page.source_time is not None else now) - OVERLAP, now)
+        began = _began(page, now)
+        poll.first(tx, (began if began is not None else now) - OVERLAP, now)
 
 
-def _bury(tx: Connection, desk: Desk, poll: Poll, record_id: str, failure: str, now: Instant) -> None:
-    """One letter a record, though every round meets it again."""
+def _buried(
+    tx: Connection, desk: Desk, slot: Slot, whose: tuple[str, str], poison: Mapping[str, str], now: Instant
+) -> None:
+    queue.guard(tx, slot)
+    for record_id, failure in poison.items():
+        _bury(tx, desk, whose, record_id, failure, now)
+
+
+def _bury(tx: Connection, desk: Desk, whose: tuple[str, str], record_id: str, failure: str, now: Instant) -> None:
+    """One letter a record, though every round meets it again; one more where it was put back and meets us still."""
+    platform, name = whose
     known = dead_letters.of_customer(tx, desk.customer_id, None, limit=10_000)
-    if any(one["kind"] == "poison" and one["payload"].get("record_id") == record_id for one in known):
+    same = [one for one in known if one["kind"] == "poison" and one["payload"].get("record_id") == record_id]
+    if any(one["state"] != "replayed" for one in same):
         return
-    side = "audience" if poll.platform == desk.route.audience else "crm"
-    payload = {"record_id": record_id, "poll": poll.name}
+    side = "audience" if platform == desk.route.audience else "crm"
+    payload = {"record_id": record_id, "poll": name}
     why = f"cannot be stored: {failure}"
     letter = desk.chance.id()
     dead_letters.add(tx, desk.customer_id, letter, now, side=side, kind="poison", reason=why, payload=payload)
-    journal.append(tx, desk.customer_id, [(now, None, "poison", {"poll": poll.name, "rows": 1, "why": failure})])
+    journal.append(tx, desk.customer_id, [(now, None, "poison", {"poll": name, "rows": 1, "why": failure})])
 
 
 def moved(mark: Mark, page: Page, now: Instant, every: Callable[[int], float]) -> Mark:
-    """The cursor moves with the page; the mark only with the last one, and never ahead of our clock. Cursors that go
-    round in a circle end the round unfinished."""
+    """The cursor moves with the page; the mark only with the last one. Cursors that go round in a circle end the round
+    unfinished."""
     before = mark.data or {}
     running = before if mark.cursor else {}
     started = running.get("started")
-    started = started if started is not None or page.source_time is None else min(page.source_time, now)
+    started = started if started is not None else _began(page, now)
     pages = int(running.get("pages") or 0) + page.calls
     last = {name: before.get(name) for name in ("finished", "every")}
     pause = every(pages)
@@ -261,6 +290,13 @@ def moved(mark: Mark, page: Page, now: Instant, every: Callable[[int], float]) -
     since = mark.mark if started is None else started - OVERLAP
     since = since if since is not None else now - UNDATED - OVERLAP
     return replace(mark, cursor=None, due=now + pause, mark=since, data=_data(finished=now, every=pause))
+
+
+def _began(page: Page, now: Instant) -> Instant | None:
+    """In the source's time. So far ahead of ours that the overlap does not make up for it, it may be wrong, and the
+    mark would jump over what happens until then."""
+    at = page.source_time
+    return at if at is None or at <= now + OVERLAP else now
 
 
 def _behind(running: Mapping[str, Any], cursor: str, pages: int) -> list[Any]:

@@ -182,7 +182,7 @@ def test_a_hundred_idle_customers_leave_a_tenth_of_the_keys_day(monkeypatch: pyt
         ann = in_step(c)
         c.cc.send_campaign(CUSTOMER, c.now(), contact_ids=[ann])
         true = type(c.service)._part_of_day
-        monkeypatch.setattr(type(c.service), "_part_of_day", lambda self, tx, name: true(self, tx, name) / 100)
+        monkeypatch.setattr(type(c.service), "_part_of_day", lambda self, tx, name: (true(self, tx, name) or 0.0) / 100)
         c.wait(days=1)
         assert polled(c, 2) / 2 <= 100
 

@@ -1,11 +1,17 @@
 """What a second reading of deciding and submitting found: each of these was broken once."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from keepstep.cli import page
+from keepstep.desk import Desk
+from keepstep.model.party import Party
+from keepstep.state.vault import Secret, Vault
+from keepstep.submit import load
 from keepstep_sandbox.http import Request, Response, answer
-from tests.flows.crossing import CUSTOMER, Crossing
+from tests.flows.crossing import CUSTOMER, HOUR, Crossing, key_of
 from tests.flows.test_consent import SEEN_SOON, linked, method_of
 
 
@@ -119,3 +125,97 @@ def test_a_swap_that_is_refused_is_not_tried_for_ever() -> None:
         c.wait(hours=8)
         assert len(c.made("POST", "/api/ContactMethod")) == 1
         assert len(c.letters()) == 1
+
+
+def test_who_waits_for_an_address_is_counted_by_age_with_what_to_do() -> None:
+    with Crossing() as c:
+        ann = c.person()
+        c.connect()
+        other = c.person("other@example.org", "Other", "Person")
+        c.edits(ann, email="moved@example.org")
+        c.edits(other, email="ann@example.org")
+        c.wait(minutes=100)
+        assert c.standing(other) == ("parked", "address_held")
+        held = c.status()["held"]
+        assert held["count"] == 1
+        assert 0 < held["oldest_seconds"] < 2 * HOUR
+        assert "take it off one in Virtuous" in held["next"]
+        c.night()
+        c.wait(hours=3)
+        c.night()
+        assert c.status()["held"] == {"count": 0, "oldest_seconds": 0.0, "next": ""}
+
+
+def test_one_customers_lost_key_does_not_shut_anothers_door() -> None:
+    with Crossing(customers=("aaa", CUSTOMER)) as c:
+        for one in ("aaa", CUSTOMER):
+            c.consent(c.refresh_tokens[one], one)
+            c.key(key_of(one), one)
+        path, _ = c.hook()
+        lost = Vault({"other": b"x" * 32}, "other", c.chance.token)
+        c.ask(c.service.db.run(lost.put, "aaa", "virtuous", "door_token", Secret("gone"), c.now()))
+        found = c.ask(c.service.sender("virtuous", path.rpartition("/")[2]))
+        assert found is not None
+        assert found[0] == CUSTOMER
+
+
+def test_what_a_vendor_says_in_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with Crossing() as c:
+        linked(c)
+        value = c.status()
+        value["last_trouble"] = {"at": "now", "why": "400: [/contacts] is [bold]wrong[/bold]"}
+        page.status({"customers": [value]})
+    assert "400: [/contacts] is [bold]wrong[/bold]" in " ".join(capsys.readouterr().out.split())
+
+
+def checked(c: Crossing, name: str) -> tuple[str, str]:
+    """State and words of one of the doctor's live checks."""
+    rows = c.ask(c.service.check(CUSTOMER))
+    return next((one["state"], one["detail"]) for one in rows if one["check"] == name)
+
+
+def test_the_doctor_names_settings_that_do_nothing() -> None:
+    with Crossing(policy={"brake_share": 0.2, "soft_bounce_count": 7}) as c:
+        c.connect()
+        assert checked(c, "route") == (
+            "person",
+            "without effect as it is set: brake_share, soft_bounce_count",
+        )
+    with Crossing(policy={"soft_bounces": "count", "soft_bounce_count": 7}) as c:
+        c.connect()
+        assert checked(c, "route")[0] == "ok"
+
+
+def test_the_doctor_looks_whether_the_field_for_the_lists_is_there() -> None:
+    with Crossing(policy={"lists_to": "custom_field", "lists_field": "Mailing list"}) as c:
+        c.connect()
+        assert checked(c, "tags") == ("person", "lists go to 'Mailing list', and there is no such custom field")
+        c.v.add_custom_field(CUSTOMER, "Mailing list", c.now(), "Number")
+        assert "kinds_differ" in checked(c, "tags")[1]
+    with Crossing(policy={"lists_to": "custom_field", "lists_field": "Mailing list"}) as c:
+        c.v.add_custom_field(CUSTOMER, "Mailing list", c.now())
+        c.connect()
+        assert checked(c, "tags")[0] == "ok"
+
+
+def test_a_stored_reading_that_nobody_understands_keeps_nobody_elses_opt_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version may have stored it: every party whose turn came with it would have waited for ever."""
+    with Crossing() as c:
+        bob = c.person("bob@example.org", "Bob", "Roe")
+        ann = linked(c)
+        understood = load._stored
+
+        def broken(desk: Desk, party: Party, *stored: Any) -> Any:
+            if party.person(bob):
+                raise KeyError(bob)
+            return understood(desk, party, *stored)
+
+        monkeypatch.setattr(load, "_stored", broken)
+        c.opts_out(bob)
+        c.opts_out(ann)
+        c.wait(hours=1)
+        assert c.consents(ann) == [False]
+        assert c.lines("read_failed")[-1] == {"chore": "stored reading", "why": "KeyError"}
+        monkeypatch.undo()
+        c.wait(hours=2)
+        assert c.consents(bob) == [False]

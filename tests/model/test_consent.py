@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from keepstep.model.change import a_step
 from keepstep.model.consent import (
     crm_false_is_ours,
     false_kind,
@@ -15,7 +16,7 @@ from keepstep.model.consent import (
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Side
 from keepstep.model.decide import Setting
 from keepstep.model.party import Act, Party, Person, Submission
-from keepstep.model.settle import settle
+from keepstep.model.settle import found_so, settle
 from tests.model.people import (
     SETTING,
     decided,
@@ -24,6 +25,7 @@ from tests.model.people import (
     kinds,
     mail,
     paired,
+    party,
     person,
     subscriber,
 )
@@ -391,3 +393,13 @@ def test_a_method_that_was_swapped_for_a_new_one_is_no_news_of_consent() -> None
             assert after.steps == ()
             assert after.acts == ()
             assert person(after.party).email_method == "mx"
+
+
+@pytest.mark.parametrize(("opted_in", "seen"), [(True, True), (False, None)])
+def test_a_method_that_was_closed_already_was_closed_by_somebody_else(opted_in: bool, seen: bool | None) -> None:
+    known = party("a").with_person(Person(record_id="a", email_method="ma"))
+    payload = {"contact": "900", "individual": "ia", "method": "ma", "opted_in": opted_in}
+    step = a_step("P", "a", "set_consent", payload)
+    after = found_so(known, step)
+    assert (person(after).opted_in, after.reread) == (seen, True)
+    assert person(settle(known, step, {})).opted_in is opted_in

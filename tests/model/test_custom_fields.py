@@ -342,3 +342,13 @@ def test_a_value_that_is_refused_for_good_keeps_back_no_other() -> None:
     assert custom_step(later).payload["values"] == {"Size": "Large", "Joined": "2026-03-01"}
     other = decided(left.party, there, saying(ANN, f1="golf", f2="1"), setting=BOUND)
     assert custom_step(other).payload["values"] == {"Hobby": "golf"}
+
+
+def test_a_creation_that_is_refused_goes_once_more_without_its_custom_values() -> None:
+    known = party("a", crm_id=None)
+    read = readings(None, ANN, candidates={"a": ()})
+    decision = decide(known, read, BOUND)
+    assert decision.steps[0].payload["custom"] == {"Hobby": "chess", "Size": "Large"}
+    bare = decide(refused(decision.party, decision.steps[0]), read, BOUND)
+    assert bare.steps[0].payload == {**decision.steps[0].payload, "custom": {}}
+    assert decide(refused(bare.party, bare.steps[0]), read, BOUND).steps == ()

@@ -110,7 +110,7 @@ def _settled_in(
     individual = individual_of(crm, person)
     if individual is None:
         base = (person.crm or {}).get("email")
-        found = confirm(crm, policy.reference_source, person.record_id, (contact.email, base)).individual
+        found = confirm(crm, policy.reference_source, contact, (contact.email, base)).individual
         if found and all(one.individual != found.record_id for one in party.people):
             return replace(person, individual=found.record_id, audience=None, crm=None, phone_method=None), found
     return person, individual

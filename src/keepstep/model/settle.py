@@ -51,8 +51,8 @@ def settle(party: Party, step: Step, answer: Answer) -> Party:
 
 
 def found_so(party: Party, step: Step) -> Party:
-    """The party after a step that found nothing to do. A method that was closed already was closed by somebody else, who
-    may mean more by it than we do: it counts as unseen, and the next reading makes it an act."""
+    """The party after a step that found nothing to do. Whoever had closed the method already may mean more by it than
+    we do: it counts as unseen, and the next reading makes it an act."""
     if step.kind == "set_consent" and not step.payload["opted_in"]:
         return outdated(party, step.side, step.member or "")
     return settle(party, step, {})

@@ -200,11 +200,11 @@ class _Tally:
 
     def _meant(self, row: StepRow, outcome: Outcome) -> Outcome:
         """What an outcome comes to for this very step."""
-        if isinstance(outcome, Dead) and outcome.status == 409 and custody.is_swapping(self.tx, self.desk, row):
-            return Retry(SLOW, outcome.reason)  # the other one is about to let go of the address
+        if isinstance(outcome, Dead) and outcome.status == 409 and custody.is_carried(self.tx, self.desk, row):
+            outcome = Retry(SLOW, outcome.reason)  # whoever has the address may let go of it; for a day there is time
         if isinstance(outcome, Dead) and self._never_dies(row, outcome):
-            facts = {"kind": row.kind, "status": outcome.status or 0, "tries": row.tries + 1}
-            telemetry.report(Event.trouble, self.desk.customer_id, **facts)
+            tries, status = row.tries + 1, outcome.status
+            telemetry.report(Event.trouble, self.desk.customer_id, kind=row.kind, status=status, tries=tries)
             return Retry(HOURLY, outcome.reason)
         if isinstance(outcome, Retry) and row.kind in CREATING:
             self._creation_again(row)

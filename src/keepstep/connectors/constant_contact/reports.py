@@ -60,10 +60,10 @@ class Found:
     """What one call gave: tasks to do next, tasks to do again after all others. `at` is the vendor's own time."""
 
     tasks: tuple[Task, ...] = ()
-    again: tuple[Task, ...] = ()
     reports: tuple[Report, ...] = ()
     poison: int = 0
     at: Instant | None = None
+    again: tuple[Task, ...] = ()
 
 
 class Reports:
