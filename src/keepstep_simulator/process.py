@@ -6,6 +6,8 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from keepstep import connectors, worker
 from keepstep.model.customer import Cadence, Policy, Route
 from keepstep.model.errors import Refused
@@ -15,6 +17,7 @@ from keepstep.settings import Service as ServiceSettings
 from keepstep.state.vault import Vault
 from keepstep.web.door import Door, Sender
 from keepstep.wiring.service import Service
+from keepstep_sandbox.log import VIRTUOUS
 from keepstep_simulator.disk import trouble
 from keepstep_simulator.story import digested
 from keepstep_simulator.town import TAGS_PREFIX
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from keepstep_simulator.run import Simulation
 
 PUBLIC = "https://127.0.0.1:9"
+# Which header holds the signature is disputed: whoever runs the service names it after the first delivery.
+SIGNATURES = ("X-Virtuous-Signature", "X-Webhook-Signature")
 _CONNECTORS = connectors.discover()
 
 
@@ -216,4 +221,6 @@ def _settings(names: tuple[str, ...], cadence: Cadence) -> Settings:
     policy = Policy(contact_tags_prefix=TAGS_PREFIX)
     routes = {name: Route(customer_id=name, policy=policy, cadence=cadence) for name in names}
     known = {name: Customer(id=name, name=name, route=route) for name, route in routes.items()}
-    return Settings(service=ServiceSettings(public_url=PUBLIC), platforms=PLATFORMS, customers=known)
+    virtuous = replace(PLATFORMS[VIRTUOUS], signature_headers=SIGNATURES)
+    platforms = {**PLATFORMS, VIRTUOUS: virtuous}
+    return Settings(service=ServiceSettings(public_url=PUBLIC), platforms=platforms, customers=known)

@@ -1,5 +1,7 @@
 """The exhaustive crash sweep: one short scenario, and a crash at every call and commit of its busiest minutes."""
 
+from dataclasses import replace
+
 from keepstep.model.customer import Cadence
 from keepstep_sandbox.world import START
 from keepstep_simulator.chaos import Chaos
@@ -14,8 +16,8 @@ def scenario(point: int | None = None, begin: float = START) -> Outcome:
     """Eight people are loaded, imported by night, confirmed; two edits. The process dies at this point, if any, counted
     from `begin`."""
     chaos = Chaos(SEED, crash_at_point=point, count_from=begin)
-    plan = Plan(customers=1, people=(8, 8), deeds=(2, 2), nights=2, agitation=0.0, cadence=CADENCE, chaos=chaos)
-    return simulate(SEED, plan)
+    few = Plan(customers=1, people=(8, 8), deeds=(2, 2), nights=2, agitation=0.0, switches={})
+    return simulate(SEED, replace(few, cadence=CADENCE, chaos=chaos))
 
 
 def points(begin: float, seconds: float) -> int:

@@ -28,10 +28,8 @@ async def turn(desk: Desk, slot: Slot, readers: Mapping[str, Step], chores: Sequ
     `readers`: how each platform's deliveries are read.
     """
     try:
-        while (due := await _taken(desk, slot, readers, chores)) is not None:
-            await _guarded(desk, slot, due.platform, partial(due.run, desk, slot), due.name)
-            if due.name != ACCOUNT:
-                break
+        if (due := await _taken(desk, slot, readers, chores)) is not None:
+            await _done(desk, slot, due)
         if await desk.db.run(_rests, desk, slot):
             return
         await _guarded(desk, slot, desk.route.crm, lambda: decide(desk, slot))
@@ -60,7 +58,7 @@ async def _taken(desk: Desk, slot: Slot, readers: Mapping[str, Step], chores: Se
     do and nothing else."""
     jobs, waiting, due = await desk.db.run(_opened, desk, slot, chores)
     while due is not None and due.name == ACCOUNT:
-        await _guarded(desk, slot, due.platform, partial(due.run, desk, slot), due.name)
+        await _done(desk, slot, due)
         jobs, waiting, due = await desk.db.run(_opened, desk, slot, chores)
     if not jobs and not waiting:
         return due
@@ -111,6 +109,10 @@ def _due(tx: Connection, desk: Desk, slot: Slot, chores: Sequence[Chore]) -> Cho
         if chore.platform in blocked:
             marks.put(tx, desk.customer_id, replace(waiting[chore.platform, chore.name], due=now + BLOCKED_PAUSE))
     return next((chore for chore in due if chore.platform not in blocked), None)
+
+
+async def _done(desk: Desk, slot: Slot, chore: Chore) -> None:
+    await _guarded(desk, slot, chore.platform, partial(chore.run, desk, slot), chore.name)
 
 
 async def _guarded(
