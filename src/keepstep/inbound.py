@@ -195,14 +195,16 @@ async def keep_subscription(desk: Desk, slot: Slot) -> None:
     mark = await desk.db.run(marks.get, desk.customer_id, desk.route.crm, "subscription")
     known = (mark.data or {}).get("id")
     alive = await desk.crm.subscription(known) if known else None
-    if desk.hook_url and desk.hook_secret and not (alive and alive.get("active")):
+    writes = desk.route.policy.stage != "observe"  # a subscription is a write as well: who only observes polls
+    if writes and desk.hook_url and desk.hook_secret and not (alive and alive.get("active")):
         known = await desk.crm.subscribe(desk.hook_url, desk.hook_secret.reveal())
     await desk.db.run(_subscribed, desk, slot, mark, known, desk.clock.now())
 
 
 def _subscribed(tx: Connection, desk: Desk, slot: Slot, mark: Mark, vendor_id: str | None, now: Instant) -> None:
     queue.guard(tx, slot)
-    due = now + desk.route.cadence.subscription
+    observing = desk.route.policy.stage == "observe"
+    due = now + (BLOCKED_PAUSE if observing else desk.route.cadence.subscription)
     marks.put(tx, desk.customer_id, replace(mark, due=due, data={"id": vendor_id, "tries": 0}))
 
 

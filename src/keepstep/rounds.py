@@ -200,9 +200,10 @@ def store_page(
 
 
 def _bury(tx: Connection, desk: Desk, poll: Poll, record_id: str, failure: str, now: Instant) -> None:
-    """One letter a record, though every round meets it again."""
+    """One letter a record, though every round meets it again; another one where the first was replayed."""
     known = dead_letters.of_customer(tx, desk.customer_id, None, limit=10_000)
-    if any(one["kind"] == "poison" and one["payload"].get("record_id") == record_id for one in known):
+    known = [one for one in known if one["kind"] == "poison" and one["state"] in ("open", "discarded")]
+    if any(one["payload"].get("record_id") == record_id for one in known):
         return
     side = "audience" if poll.platform == desk.route.audience else "crm"
     payload = {"record_id": record_id, "poll": poll.name}

@@ -4,7 +4,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from keepstep import capture, inbound, queue, submit, telemetry
+from keepstep import capture, certify, inbound, queue, submit, telemetry
 from keepstep.desk import LEASE, Chore, Desk
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
@@ -17,7 +17,8 @@ PAUSE_AFTER_TROUBLE = 5.0
 
 def chores(desk: Desk) -> tuple[Chore, ...]:
     """Everything that the blocks want done regularly, most urgent first."""
-    return (*inbound.chores(desk)[:1], *capture.chores(desk), *inbound.chores(desk)[1:], *submit.chores(desk))
+    first, *others = inbound.chores(desk)
+    return (first, *capture.chores(desk), *others, *submit.chores(desk), *certify.chores(desk))
 
 
 async def run(service: Service) -> None:
