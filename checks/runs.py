@@ -13,17 +13,17 @@ from keepstep_simulator import disputes
 
 Value = tuple[str, str, str]
 TRAPS = ROOT / "docs" / "reference" / "traps.toml"
-MONTH = "tests/simulator/test_switches.py::test_every_value_of_every_switch_is_played[{}]"
+WEEK = "tests/simulator/test_weeks.py::test_a_week_passes"
 
 
 def played(root: Path = ROOT) -> dict[Value, list[str]]:
-    """(vendor, switch, value) to the tests that play it: months of the simulator, and tests marked with `switch`."""
+    """(vendor, switch, value) to the tests that play it: weeks of the simulator, and tests marked with `switch`."""
     found: dict[Value, list[str]] = {value: [] for value in _values()}
-    for number, chosen in enumerate(disputes.each_once()):
-        for vendor, switches in chosen.items():
+    for number in range(disputes.WEEKS):
+        for vendor, switches in disputes.of_seed(number).items():
             for name, value in switches.items():
                 if (vendor, name) not in disputes.UNREACHED:
-                    found[vendor, name, value].append(MONTH.format(number))
+                    found[vendor, name, value].append(f"{WEEK}[{number}]")
     for test, marked in _marked(root / "tests"):
         found.setdefault(marked, []).append(test)
     return found
@@ -60,26 +60,45 @@ def findings(root: Path = ROOT) -> Iterator[Finding]:
             yield Finding(root / tests[0].partition("::")[0], 1, f"mark of {' '.join(value)}: no such value")
     for number, trap in enumerate(traps(), 1):
         yield from (Finding(TRAPS, number, f"{trap['id']}: {text}") for text in _wrong(trap, root))
+    yield from (Finding(TRAPS, 1, text) for text in _unnamed(root))
 
 
 def traps() -> list[dict[str, Any]]:
-    """The catalogue: id, quirk, source, guard and test of each trap; some with recipe, switch, planted."""
+    """The catalogue: id, quirk, source, guard and test of each trap; some with recipe, planted, switch and either."""
     rows: list[dict[str, Any]] = tomllib.loads(TRAPS.read_text(encoding="utf-8"))["trap"]
     return rows
 
 
 def _wrong(trap: dict[str, Any], root: Path) -> Iterator[str]:
-    missing = {"id", "quirk", "source", "guard", "test"} - trap.keys()
+    wanted = {"id", "quirk", "source", "guard", "test"} | ({"either"} if "switch" in trap else set())
+    missing = wanted - trap.keys()
     if missing:
         yield f"without {', '.join(sorted(missing))}"
         return
     yield from (f"no guard {guard}" for guard in trap["guard"] if not _exists(guard))
     yield from (f"no test {test}" for test in trap["test"] if not _is_test(test, root))
-    switches = {f"{vendor}.{switch.name}" for vendor, registry in disputes.REGISTRIES.items() for switch in registry}
-    yield from (f"no switch {switch}" for switch in trap.get("switch", ()) if switch not in switches)
-    planted = root / "tests" / "planted" / "mistakes.py"
-    if "planted" in trap and f"def {trap['planted']}(" not in planted.read_text(encoding="utf-8"):
-        yield f"no planted mistake {trap['planted']}"
+    yield from (f"no switch {name}" for name in trap.get("switch", ()) if name not in _switches())
+    yield from (f"no planted mistake {name}" for name in trap.get("planted", ()) if name not in _planted(root))
+
+
+def _unnamed(root: Path) -> Iterator[str]:
+    """Switches and planted mistakes that the catalogue does not have, and ids that it has twice."""
+    named = {name for trap in traps() for name in (*trap.get("switch", ()), *trap.get("planted", ()))}
+    yield from (f"no trap names the switch {name}" for name in _switches() if name not in named)
+    yield from (f"no trap names the planted mistake {name}" for name in _planted(root) if name not in named)
+    ids = [trap["id"] for trap in traps()]
+    yield from (f"{one} is given twice" for one in sorted(set(ids)) if ids.count(one) > 1)
+
+
+def _switches() -> list[str]:
+    return [f"{vendor}.{switch.name}" for vendor, registry in disputes.REGISTRIES.items() for switch in registry]
+
+
+def _planted(root: Path) -> list[str]:
+    """Functions of tests/planted that take a MonkeyPatch alone."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((root / "tests" / "planted").glob("*.py"))]
+    functions = [node for text in texts for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    return [one.name for one in functions if [argument.arg for argument in one.args.args] == ["patch"]]
 
 
 def _exists(guard: str) -> bool:

@@ -23,6 +23,8 @@ LONGEST_PAUSE = 60.0
 LONGEST_JITTER = 60.0
 # The chore that reads what the door stored; in the state a delivery is new, and set aside while it cannot be read.
 DELIVERIES = "deliveries"
+# The chore that reads which account a connection leads to; whatever else is due comes after it.
+ACCOUNT = "account"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,18 @@
 here: a reading that says nothing new marks nobody."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from keepstep import queue
-from keepstep.desk import Desk
+from keepstep.desk import ACCOUNT, Desk
 from keepstep.model.change import Lane
 from keepstep.model.contact import AudienceContact, Consent
 from keepstep.model.instant import Instant
-from keepstep.state import readings
+from keepstep.queue import Slot
+from keepstep.state import customers, marks, readings
 
 Rows = Sequence[tuple[str, Any]]
 
@@ -37,3 +39,23 @@ def contacts(tx: Connection, desk: Desk, rows: Rows, read_at: Instant, now: Inst
     news = readings.file_crm(tx, desk.shelf, read, read_at, now, desk.chance.id)
     queue.put(tx, desk.customer_id, [(party_id, lane, now) for party_id in news], now)
     return news
+
+
+def account(tx: Connection, desk: Desk, slot: Slot, platform: str, names: Sequence[str], now: Instant) -> bool:
+    """Bind a connection to the account that it leads to, once. False where it leads to another one later.
+
+    `names`: whatever the account is known by; it is the same one where any of them is.
+    """
+    queue.guard(tx, slot)
+    mark = marks.get(tx, desk.customer_id, platform, ACCOUNT)
+    marks.put(tx, desk.customer_id, replace(mark, due=now + desk.route.cadence.subscription, data={"finished": now}))
+    known = customers.get_connection(tx, desk.customer_id, platform)
+    bound = known.account_id if known is not None else None
+    if bound is not None and not set(bound.split(_BETWEEN)) & set(names):
+        return False
+    if bound != _BETWEEN.join(names):
+        customers.bind_account(tx, desk.customer_id, platform, _BETWEEN.join(names))
+    return True
+
+
+_BETWEEN = "\t"

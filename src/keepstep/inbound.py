@@ -5,7 +5,8 @@ A delivery is a hint, never a value: the records it names are read again (design
 Our own echoes are dropped by comparison: a reading that says nothing new marks nobody.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from keepstep import filing, queue, rounds
-from keepstep.desk import BLOCKED_PAUSE, DELIVERIES, Chore, Desk
+from keepstep.desk import ACCOUNT, BLOCKED_PAUSE, DELIVERIES, Chore, Desk
 from keepstep.model.change import Lane
-from keepstep.model.errors import Permanent, Refused, Transient
+from keepstep.model.errors import Blocked, Permanent, Refused, Transient
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
 from keepstep.rounds import Poll
@@ -24,9 +25,13 @@ from keepstep.state.marks import Mark
 
 Parse = Callable[[bytes], list[str]]
 POLLS = {"crm_sweep": "sweep", "crm_changed": "changed"}
+# Of the CRM side so many ids at a time, since a lease ends: a bulk action names thousands (Virtuous facts 13.3).
+READ_IDS = 2000
 # The audience side has no read of many by id, and a turn is short.
 READS = 50
 READ_SECONDS = 5.0
+# What one page of a poll of the CRM side takes of it: a tenth of the hour's 1,200 calls (Virtuous facts 4).
+PAGE_SECONDS = 30.0
 # So often a contact's read may fail before the others are read without it: the polls will find it.
 PATIENCE = 5
 
@@ -35,6 +40,7 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
     """What inbound wants done, most urgent first."""
     crm, audience = desk.route.crm, desk.route.audience
     return (
+        Chore(crm, ACCOUNT, read_account),
         Chore(crm, "subscription", keep_subscription),
         *(
             Chore(platform, DELIVERIES, partial(read_again, platform=platform), first=False)
@@ -50,12 +56,29 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
 async def read_deliveries(desk: Desk, slot: Slot, parse: Parse) -> int:
     """Interpret what the door stored of the CRM side; returns how many deliveries there were."""
     waiting = await desk.db.run(_unread, desk, slot, desk.route.crm, desk.clock.now())
-    named: dict[str, list[str]] = {row["id"]: _named(row["body"], parse) for row in waiting}
+    named = _a_piece((row["id"], _named(row["body"], parse)) for row in waiting)
     ids = sorted({record_id for found in named.values() for record_id in found})
     records = await desk.crm.read_many(ids) if ids else ()
-    if waiting:
-        await desk.db.run(_store_deliveries, desk, slot, named, records, desk.clock.now())
-    return len(waiting)
+
+    def file(tx: Connection, rows: filing.Rows, now: Instant) -> None:
+        filing.contacts(tx, desk, rows, now, now, Lane.changes)
+
+    await rounds.keep(desk, slot, (desk.route.crm, DELIVERIES), file, records)
+    if named:
+        await desk.db.run(_understood, desk, slot, named, desk.clock.now())
+    return len(named)
+
+
+def _a_piece(waiting: Iterable[tuple[str, list[str]]]) -> dict[str, list[str]]:
+    """The oldest deliveries that name few enough together, one at least; the rest waits for the next turn."""
+    found: dict[str, list[str]] = {}
+    left = READ_IDS
+    for delivery, ids in waiting:
+        left -= len(ids)
+        if found and left < 0:
+            break
+        found[delivery] = ids
+    return found
 
 
 def _unread(tx: Connection, desk: Desk, slot: Slot, platform: str, now: Instant) -> list[dict[str, Any]]:
@@ -92,11 +115,11 @@ def _named(body: bytes, parse: Parse) -> list[str]:
         return []
 
 
-def _store_deliveries(
-    tx: Connection, desk: Desk, slot: Slot, named: Mapping[str, list[str]], records: Sequence[Any], now: Instant
-) -> None:
+def _understood(tx: Connection, desk: Desk, slot: Slot, named: Mapping[str, list[str]], now: Instant) -> None:
     queue.guard(tx, slot)
-    filing.contacts(tx, desk, records, now, now, Lane.changes)
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, DELIVERIES)
+    if (mark.data or {}).get("tries"):
+        marks.put(tx, desk.customer_id, replace(mark, data={"tries": 0}))
     understood = [delivery_id for delivery_id, found in named.items() if found]
     refused = [delivery_id for delivery_id, found in named.items() if not found]
     _settle(tx, desk, understood, refused, now)
@@ -132,7 +155,12 @@ async def read_hints(desk: Desk, slot: Slot, parse: Parse) -> None:
     mark = await desk.db.run(marks.get, desk.customer_id, platform, DELIVERIES)
     hints = _hints(waiting, parse if desk.route.policy.contact_webhooks else lambda _body: [], mark)
     records, read = await _read_people(desk, hints, int((mark.data or {}).get("tries") or 0))
-    await desk.db.run(_store_hints, desk, slot, hints, records, read, desk.clock.now())
+
+    def file(tx: Connection, rows: filing.Rows, now: Instant) -> None:
+        filing.people(tx, desk, rows, now, now, Lane.changes)
+
+    await rounds.keep(desk, slot, (platform, DELIVERIES), file, records)
+    await desk.db.run(_store_hints, desk, slot, hints, read, desk.clock.now())
 
 
 def _hints(waiting: Sequence[Mapping[str, Any]], parse: Parse, mark: Mark) -> Hints:
@@ -170,12 +198,9 @@ def _there(records: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(record_id, raw) for record_id, raw in records.items() if raw is not None]
 
 
-def _store_hints(
-    tx: Connection, desk: Desk, slot: Slot, hints: Hints, records: Sequence[Any], read: int, now: Instant
-) -> None:
-    """File what was read; a delivery is done with when the last one it names is."""
+def _store_hints(tx: Connection, desk: Desk, slot: Slot, hints: Hints, read: int, now: Instant) -> None:
+    """A delivery is done with when the last one it names is."""
     queue.guard(tx, slot)
-    filing.people(tx, desk, records, now, now, Lane.changes)
     left = hints.named[read:]
     ahead = left[0][0] if left else None
     begun = [delivery for delivery, _ in hints.named[:read]]
@@ -193,19 +218,40 @@ async def keep_subscription(desk: Desk, slot: Slot) -> None:
     """Make the webhook subscription, and read it again every day: one that is gone or inactive drops events silently,
     so it is made anew (Virtuous facts 13.1)."""
     mark = await desk.db.run(marks.get, desk.customer_id, desk.route.crm, "subscription")
-    known = (mark.data or {}).get("id")
+    known, leads = (mark.data or {}).get("id"), _leads(desk)
     alive = await desk.crm.subscription(known) if known else None
-    writes = desk.route.policy.stage != "observe"  # a subscription is a write as well: who only observes polls
-    if writes and desk.hook_url and desk.hook_secret and not (alive and alive.get("active")):
+    same = (mark.data or {}).get("leads") in (None, leads)
+    writes = not _observes(desk)  # a subscription is a write as well: who only observes polls
+    if writes and desk.hook_url and desk.hook_secret and not (same and alive and alive.get("active")):
         known = await desk.crm.subscribe(desk.hook_url, desk.hook_secret.reveal())
     await desk.db.run(_subscribed, desk, slot, mark, known, desk.clock.now())
 
 
+def _leads(desk: Desk) -> str | None:
+    """Where our subscription leads and what signs it, as a fingerprint: with another address it delivers to nobody,
+    with another secret nobody believes it."""
+    if desk.hook_url is None or desk.hook_secret is None:
+        return None
+    return hashlib.sha256(f"{desk.hook_url} {desk.hook_secret.reveal()}".encode()).hexdigest()[:32]
+
+
 def _subscribed(tx: Connection, desk: Desk, slot: Slot, mark: Mark, vendor_id: str | None, now: Instant) -> None:
     queue.guard(tx, slot)
-    observing = desk.route.policy.stage == "observe"
-    due = now + (BLOCKED_PAUSE if observing else desk.route.cadence.subscription)
-    marks.put(tx, desk.customer_id, replace(mark, due=due, data={"id": vendor_id, "tries": 0}))
+    leads = (mark.data or {}).get("leads") if _observes(desk) else _leads(desk)
+    due = now + (BLOCKED_PAUSE if _observes(desk) else desk.route.cadence.subscription)
+    marks.put(tx, desk.customer_id, replace(mark, due=due, data={"id": vendor_id, "tries": 0, "leads": leads}))
+
+
+def _observes(desk: Desk) -> bool:
+    return desk.route.policy.stage == "observe"
+
+
+async def read_account(desk: Desk, slot: Slot) -> None:
+    """Bind the connection to its organization, once. Raises Blocked where it leads to another one later: ids are unique
+    only inside one, so that each of ours would name a stranger there (Virtuous facts 6)."""
+    names = await desk.crm.names()
+    if not await desk.db.run(filing.account, desk, slot, desk.route.crm, names, desk.clock.now()):
+        raise Blocked("wrong_account", "the connection leads to another organization than before")
 
 
 async def poll_page(desk: Desk, slot: Slot, name: str) -> None:
@@ -219,7 +265,8 @@ def _poll(desk: Desk, name: str) -> Poll:
         name=name,
         read=lambda since, cursor, _size: desk.crm.changes(POLLS[name], since, cursor),
         file=lambda tx, mark, rows, read_at, now: _file(desk, tx, mark, rows, read_at, now),
-        every=lambda _pages: float(getattr(desk.route.cadence, name)),
+        every=lambda pages: max(float(getattr(desk.route.cadence, name)), pages * PAGE_SECONDS),
+        carried=lambda pages: pages * PAGE_SECONDS,
         first=partial(_begin_changed, desk) if name == "crm_sweep" else None,
     )
 
@@ -229,5 +276,8 @@ def _file(desk: Desk, tx: Connection, mark: Mark, rows: filing.Rows, read_at: In
 
 
 def _begin_changed(desk: Desk, tx: Connection, since: Instant, now: Instant) -> None:
+    """The poll begins where the first sweep began; a sweep that begins again leaves it where it is."""
+    if marks.get(tx, desk.customer_id, desk.route.crm, "crm_changed").mark is not None:
+        return
     due = now + desk.route.cadence.crm_changed
     marks.put(tx, desk.customer_id, Mark(desk.route.crm, "crm_changed", mark=since, due=due))

@@ -85,23 +85,26 @@ class Grant(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a poll: (record id, raw record) pairs, the cursor of the next page, the vendor's own time."""
+    """One page of a poll: (record id, raw record) pairs, the cursor of the next page, the vendor's own time, and how
+    many calls it took."""
 
     records: tuple[tuple[str, Mapping[str, Any]], ...]
     cursor: str | None
     source_time: Instant | None
     poison: int = 0
+    calls: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ReportPage:
     """A piece of the mailings' reports, the cursor of the next piece, the vendor's own time. `poison` counts lines and
-    reports that cannot be read."""
+    reports that cannot be read, `calls` what it took."""
 
     reports: tuple[Report, ...]
     cursor: str | None
     source_time: Instant | None
     poison: int = 0
+    calls: int = 1
 
 
 class Audience(Protocol):
@@ -142,6 +145,10 @@ class Crm(Protocol):
     """A platform of households and institutions, for one connection."""
 
     async def account(self) -> str: ...
+
+    async def names(self) -> Sequence[str]:
+        """Whatever the account is known by: a key of another user, or a new name, leaves one of them as it was."""
+        ...
 
     async def zone(self) -> str:
         """The organization's time zone, an IANA name."""

@@ -17,8 +17,8 @@ PAUSE_AFTER_TROUBLE = 5.0
 
 def chores(desk: Desk) -> tuple[Chore, ...]:
     """Everything that the blocks want done regularly, most urgent first."""
-    first, *others = inbound.chores(desk)
-    return (first, *capture.chores(desk), *others, *submit.chores(desk), *certify.chores(desk))
+    crm = inbound.chores(desk)
+    return (*crm[:2], *capture.chores(desk), *crm[2:], *submit.chores(desk), *certify.chores(desk))
 
 
 async def run(service: Service) -> None:
@@ -26,12 +26,20 @@ async def run(service: Service) -> None:
     holder = service.chance.id()
     while not service.stopping:
         try:
-            if await work(service, holder) is None:
-                await service.clock.until(await service.db.run(queue.next_claim), service.woken)
+            found = await service.db.run(_claimed, holder, service.clock.now())
+            if isinstance(found, Slot):
+                await _served(service, found)
+            else:
+                await service.clock.until(found, service.woken)
         except Exception as failure:  # a database that fails for a moment must not end a worker nobody starts again
             telemetry.note(telemetry.Process.failed, source="worker", **telemetry.trouble_of(failure))
             await service.clock.sleep(PAUSE_AFTER_TROUBLE)
     service.ended.set()
+
+
+def _claimed(tx: Connection, holder: str, now: Instant) -> Slot | Instant | None:
+    """The slot that has been due longest, or when to look again."""
+    return queue.claim(tx, holder, now, LEASE) or queue.next_claim(tx)
 
 
 async def once(service: Service, customer_id: str | None) -> dict[str, int]:
@@ -47,18 +55,21 @@ async def work(service: Service, holder: str, customer_id: str | None = None) ->
     slot = await service.db.run(queue.claim, holder, service.clock.now(), LEASE, customer_id)
     if slot is None:
         return None
+    await _served(service, slot)
+    return slot.customer_id
+
+
+async def _served(service: Service, slot: Slot) -> None:
     try:
         await _turn(service, slot)
     except Exception as failure:  # a bug in one customer's turn is that customer's: the next one is served
         telemetry.note(telemetry.Process.failed, source="turn", **telemetry.trouble_of(failure))
         await service.db.run(_failed, slot, type(failure).__name__, service.clock.now())
-    return slot.customer_id
 
 
 async def _turn(service: Service, slot: Slot) -> None:
     desk = await service.desk(slot.customer_id)
     wanted = chores(desk)
-    await service.begin(slot.customer_id, [(one.platform, one.name) for one in wanted if one.first])
     crm, audience = desk.route.crm, desk.route.audience
     readers: dict[str, submit.Step] = {
         crm: partial(inbound.read_deliveries, parse=service.parse(crm)),

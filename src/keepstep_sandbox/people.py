@@ -113,8 +113,8 @@ def read(path: Path) -> list[Person]:
 
 
 def of_row(row: Mapping[str, Any]) -> Person:
-    """`phone` and `address` are work, `offices` further ones, `committees` lists, `tags` names, `custom_fields` texts by
-    label; other keys are ignored."""
+    """`phone` and `address` are work, `offices` further ones, `committees` lists, `tags` names, `custom_fields` texts
+    by label; other keys are ignored."""
     offices = [office for office in row.get("offices") or () if isinstance(office, Mapping)]
     phones = [("work", row.get("phone")), *(("other", office.get("phone")) for office in offices)]
     places = [("work", row.get("address") or {}), *(("other", _office(office)) for office in offices)]

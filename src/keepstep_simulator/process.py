@@ -22,7 +22,7 @@ from keepstep_simulator.town import TAGS_PREFIX
 if TYPE_CHECKING:
     from keepstep_simulator.run import Simulation
 
-PUBLIC = "http://127.0.0.1:9"
+PUBLIC = "https://127.0.0.1:9"
 _CONNECTORS = connectors.discover()
 
 

@@ -14,7 +14,7 @@ from keepstep_simulator.story import Fact, Violation
 
 OVERLAP = 600.0
 POLLS = {
-    CONSTANT_CONTACT: ("opted_out", "changed", "sweep"),
+    CONSTANT_CONTACT: ("opted_out", "deleted", "changed", "sweep"),
     VIRTUOUS: ("crm_changed", "crm_sweep"),
 }
 QUERY = "/api/Contact/Query/FullContact"

@@ -3,12 +3,16 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Column, Engine, MetaData, Table, Text, inspect
+from sqlalchemy import Column, Engine, MetaData, Table, Text, insert, inspect
 
 from keepstep.database import engine_of, migrate
-from keepstep.schema.tables import metadata
+from keepstep.database.migration import _migrations
+from keepstep.schema.tables import label, mark, metadata, party, submission
+from keepstep.state import labels, marks, readings
 
 
 def difference(url: str, wanted: MetaData) -> list[object]:
@@ -77,3 +81,54 @@ def test_processes_that_migrate_at_once_all_succeed(postgres_url: str) -> None:
 def test_every_table_is_split_by_customer_but_those_of_an_application_key() -> None:
     without = {table.name for table in metadata.sorted_tables if "customer_id" not in table.c}
     assert without == {"permit", "application_key"}
+
+
+def at_first_version(url: str) -> Engine:
+    """A database as the first version made it."""
+    engine = engine_of(url)
+    config = Config()
+    config.set_main_option("script_location", str(_migrations()))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    return engine
+
+
+def test_a_filled_database_of_the_first_version_is_upgraded_and_keeps_everything(database_url: str) -> None:
+    engine = at_first_version(database_url)
+    act = {"id": "act1", "kind": "choice", "direction": "out", "side": "audience", "after": None, "before": 5.0}
+    people = [
+        {"record_id": "c1", "filled": True, "acts": [act], "audience": {"email": "ann@example.org"}, "lists": ["l1"]},
+        {"record_id": "c2", "filled": False},
+        {"record_id": "c3"},
+    ]
+    docs = {f"p{number:04}": {"people": people, "crm_id": str(number), "tags": ["CC: News"]} for number in range(1200)}
+    docs["empty"] = {"people": []}
+    with engine.begin() as tx:
+        rows = [
+            {"customer_id": customer, "party_id": key, "doc": {"party_id": key, **doc}}
+            for customer in ("acme", "other")
+            for key, doc in docs.items()
+        ]
+        tx.execute(insert(party), rows)
+        before = {"customer_id": "acme", "list_id": "l1", "list_name": "News", "tag_id": "7", "tag_name": "CC: News"}
+        tx.execute(label.insert().inline().values(**before))
+        tx.execute(
+            insert(mark), [{"customer_id": "acme", "platform": "cc", "name": "sweep", "mark": 7.0, "data": None}]
+        )
+        waits = {"customer_id": "acme", "record_id": "c1", "party_id": "p0000", "payload": {"email": "x"}, "since": 1.0}
+        tx.execute(insert(submission), [waits])
+    engine.dispose()
+    migrate(database_url)
+    assert difference(database_url, metadata) == []
+    engine = engine_of(database_url)
+    with engine.begin() as tx:
+        for customer in ("acme", "other"):
+            found = readings.load(tx, customer, list(docs))
+            assert len(found) == len(docs) and found["empty"].people == ()
+            for key in ("p0000", "p0499", "p0500", "p1199"):
+                assert [one.filled for one in found[key].people] == [("address",), (), ()]
+                assert (found[key].crm_id, found[key].people[0].acts[0].before) == (str(int(key[1:])), 5.0)
+        assert labels.every(tx, "acme") == [labels.Label("l1", "News", "7", "CC: News")]
+        assert marks.get(tx, "acme", "cc", "sweep").mark == 7.0
+    engine.dispose()

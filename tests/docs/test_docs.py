@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace as changed
 from pathlib import Path
@@ -13,14 +14,16 @@ import typer.main
 from checks import links
 from checks.finding import ROOT
 from docs import generate
+from keepstep.capture import catalogue
 from keepstep.cli import app, main
-from keepstep.model import change, decide, errors, match, membership
+from keepstep.model import change, custom, decide, errors, fields, identify, match, membership
 from keepstep.model.customer import Cadence, Policy, Route
 from keepstep.schema.tables import metadata
 from keepstep.settings import Customer, load
 from keepstep_sandbox import people
 from keepstep_sandbox.judge import judge
 from keepstep_sandbox.world import World, actor_of
+from keepstep_simulator import disputes
 
 DOCS = ROOT / "docs"
 CLI = DOCS / "reference" / "cli.md"
@@ -181,12 +184,23 @@ def test_every_outcome_is_documented() -> None:
     assert documented_keys(page, "Outcome") == {kind.__name__.lower() for kind in change.Outcome.__args__}
 
 
+POLICY = (decide, fields, identify, match, membership)
+
+
 def test_every_reason_in_the_model_is_documented() -> None:
-    sources = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in (decide, match, membership)]
-    given = re.compile(r'(?:parked=|reason=|Match\("(?:parked|wait)", )"([a-z_]+)"')
+    sources = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in POLICY]
+    given = re.compile(r'(?:parked=|left_out=|reason=|Match\("(?:parked|wait)", )"([a-z_]+)"')
     said = {word for text in sources for word in given.findall(text)}
-    assert {"name_differs", "address_held", "consent_unknown"} <= said
+    assert {"name_differs", "address_held", "consent_unknown", "bounced"} <= said
     assert said <= set(CODE.findall(sections(STEPS)["Standings and reasons"]))
+
+
+def test_every_reason_of_a_binding_is_documented_with_what_to_do() -> None:
+    sources = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in (catalogue, custom)]
+    given = re.compile(r'"([a-z]+_(?:gone|renamed|missing|shared|name_shared|differ|mapped|such_field))"')
+    said = {word for text in sources for word in given.findall(text)}
+    assert {"tag_missing", "kinds_differ", "no_such_field", "not_mapped"} <= said
+    assert said <= set(CODE.findall(sections(STEPS)["Bindings"]))
 
 
 # --- what documents refer to -----------------------------------------------------------------------------------------
@@ -233,6 +247,17 @@ def test_the_settings_of_the_tutorial_are_right(tmp_path: Path) -> None:
     assert settings.customers["acme"].route.cadence == changed(Cadence(), changed=60.0, opted_out=60.0)
 
 
+def test_every_example_of_settings_is_right(tmp_path: Path) -> None:
+    """One without a section is of a customer's route."""
+    texts = [page.read_text(encoding="utf-8") for page in pages()]
+    found = [textwrap.dedent(code) for text in texts for code in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    assert len(found) > 5
+    for number, code in enumerate(found):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(code if "[" in code.split("\n")[0] else f"[customers.acme.route]\n{code}")
+        load(path, {})
+
+
 def test_every_act_in_an_example_can_be_done() -> None:
     acts = {
         (vendor, name)
@@ -249,3 +274,13 @@ def test_no_document_names_a_machine_or_a_registry() -> None:
         f"{page.name}: {word}" for page in pages() for word in words.findall(page.read_text(encoding="utf-8").lower())
     ]
     assert found == []
+
+
+def test_every_disputed_fact_is_explained_under_either_reading() -> None:
+    """Some rows name a family: `updated_at_on_list`, `_tag`."""
+    page = (DOCS / "explanation" / "disputed-facts.md").read_text(encoding="utf-8")
+    named = set(CODE.findall(page))
+    families = ("updated_at_on", "activity")
+    named |= {f"{family}{name}" for family in families for name in named if name.startswith("_")}
+    switches = {switch.name for registry in disputes.REGISTRIES.values() for switch in registry}
+    assert switches - named == set()

@@ -59,6 +59,7 @@ def states(c: Crossing) -> list[str]:
     return list(c.ask(c.service.db.run(read)))
 
 
+@pytest.mark.switch("constant_contact", "contact_webhooks", "object", "array")
 @pytest.mark.parametrize("shape", ["array", "object"])
 def test_a_change_crosses_within_seconds_and_the_contact_is_read_again(shape: str) -> None:
     with hooked(shape) as c:
@@ -208,6 +209,7 @@ def test_deliveries_of_a_blocked_connection_are_set_aside_and_those_of_the_other
         assert c.consents(ann) == [False]
 
 
+@pytest.mark.switch("constant_contact", "contact_webhooks", "off")
 @pytest.mark.parametrize("knocks", ["off", "array"])
 def test_with_the_switch_off_there_is_no_door_and_polling_is_enough(knocks: str) -> None:
     with Crossing(cc={"contact_webhooks": knocks}) as c:

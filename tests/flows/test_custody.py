@@ -89,20 +89,46 @@ def test_a_swap_carries_an_opt_out_over_that_nobody_explained(shared: str) -> No
         assert [c.permission(one) for one in people] == ["implicit", "implicit"]
 
 
-@SHARING
-def test_an_address_of_somebody_who_opted_out_stays_theirs(shared: str) -> None:
-    """Whoever opted out keeps the old address in the CRM: their new one is not theirs to be written."""
+def given_up_by_somebody_out(shared: str, how: str) -> tuple[Crossing, list[str]]:
+    """Bob is out, with the old address in the CRM for good; at the list service it has become Ann's."""
     c, people = settled(shared, ANN, BOB)
-    with c:
+    if how == "opted_out":
         c.opts_out(people[1])
         c.wait(hours=1)
         c.edits(people[1], email="new@example.org")
-        c.edits(people[0], email=BOB)
-        c.wait(hours=2)
-        assert addresses(c, people)[1] == [BOB]
-        assert c.consents(people[1]) == [False]
-        assert c.standing(people[0]) == ("pending", "address_held")
-        assert (clashes(c), c.letters()) == ([], [])
+    else:
+        c.cc.delete(CUSTOMER, people[1], c.now())
+        c.wait(hours=30)
+    c.edits(people[0], email=BOB)
+    c.wait(hours=2)
+    return c, people
+
+
+@pytest.mark.parametrize("how", ["opted_out", "deleted"])
+def test_an_address_that_somebody_out_has_given_up_is_free(how: str) -> None:
+    """Their method stays as it is, closed: a new address of theirs is not theirs to be written."""
+    c, people = given_up_by_somebody_out("allowed", how)
+    with c:
+        assert addresses(c, people) == [[BOB], [BOB]]
+        assert [c.consents(one) for one in people] == [[True], [False]]
+        assert c.standings() == {"in_step": 2}
+        assert c.letters() == []
+
+
+def test_an_address_that_the_crm_gives_to_nobody_else_is_waited_for_a_day() -> None:
+    """The organization takes no address twice: then somebody is told, instead of waiting for ever."""
+    c, people = given_up_by_somebody_out("409", "opted_out")
+    with c:
+        assert addresses(c, people) == [[ANN], [BOB]]
+        assert c.standing(people[0]) == ("pending", "step_waiting")
+        assert c.letters() == []
+        c.wait(hours=26)
+        assert c.standing(people[0]) == ("parked", "refused_by_vendor")
+        assert len(c.letters()) == 1
+        clashed = len(clashes(c))
+        assert clashed < 120
+        c.wait(hours=6)
+        assert len(clashes(c)) == clashed
 
 
 def test_a_holder_who_moves_at_last_lets_the_other_one_go_on() -> None:

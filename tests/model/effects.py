@@ -27,7 +27,8 @@ CARRIES = {
 }
 UNREAD = "an edit of staff is overwritten unread"
 
-Effect = Callable[["World", Mapping[str, Any]], dict[str, Any]]
+# What a write answers; None: it found nothing to do.
+Effect = Callable[["World", Mapping[str, Any]], dict[str, Any] | None]
 
 
 def _set_person(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,13 +71,13 @@ def _set_custom(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"values": dict(payload["values"])}
 
 
-def _set_consent(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+def _set_consent(world: "World", payload: Mapping[str, Any]) -> dict[str, Any] | None:
     owner = payload["method"].removeprefix("m")
+    if world.method(payload["method"]).opted_in is payload["opted_in"]:
+        return None
     if payload["opted_in"]:
         assert not world.oracle[owner].out, "out was turned into in"
         assert not world.bounces(owner), "a bounce was lifted by somebody else than its person"
-    elif world.oracle[owner].unseen:  # so does one that ours goes over before it was read
-        world.oracle[owner].out = world.oracle[owner].unseen = False
     world.set_method(payload["method"], opted_in=payload["opted_in"])
     return {"opted_in": payload["opted_in"]}
 

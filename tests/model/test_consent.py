@@ -4,11 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from keepstep.model.consent import crm_false_is_ours, false_kind, observe_audience, observe_crm, standing_out
+from keepstep.model.change import a_step
+from keepstep.model.consent import (
+    crm_false_is_ours,
+    false_kind,
+    observe_audience,
+    observe_crm,
+    proves_opt_in,
+    standing_out,
+)
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Side
 from keepstep.model.decide import Setting
 from keepstep.model.party import Act, Party, Person, Submission
-from keepstep.model.settle import settle
+from keepstep.model.settle import found_so, settle
 from tests.model.people import (
     SETTING,
     decided,
@@ -17,6 +25,7 @@ from tests.model.people import (
     kinds,
     mail,
     paired,
+    party,
     person,
     subscriber,
 )
@@ -82,9 +91,17 @@ def test_what_is_not_mailable_is_no_opt_out(consent: Consent) -> None:
     assert observed(Person(record_id="a"), ANN, replace(ANN, consent=consent)).acts == ()
 
 
-def seen_false(known: Person, crm: CrmContact = HERS, imports_opt_in: bool = False) -> str | None:
-    after = observe_crm(known, mail("ma", "ann@example.org", opted_in=False), crm, imports_opt_in)
+def seen_false(
+    known: Person, crm: CrmContact = HERS, imports_opt_in: bool = False, stamps: tuple[float, float] | None = None
+) -> str | None:
+    method = mail("ma", "ann@example.org", opted_in=False)
+    if stamps:
+        method = replace(method, created_at=stamps[0], updated_at=stamps[1])
+    after = observe_crm(known, method, crm, imports_opt_in)
     return after.acts[-1].kind if len(after.acts) > len(known.acts) else None
+
+
+UNTOUCHED, TOUCHED = (1000.0, 1000.0), (1000.0, 1100.0)
 
 
 def test_a_false_is_what_its_history_makes_it() -> None:
@@ -93,10 +110,36 @@ def test_a_false_is_what_its_history_makes_it() -> None:
     assert seen_false(replace(ann, opted_in=True)) == "choice"
     assert seen_false(replace(ann, opted_in=False)) is None
     assert seen_false(replace(ann, imported=True)) == "default"
-    assert seen_false(replace(ann, imported=True), imports_opt_in=True) == "choice"
     default = replace(ann, opted_in=False, acts=(out(50.0, "default"),))
     assert seen_false(default) is None
-    assert seen_false(default, imports_opt_in=True) == "choice"
+
+
+def test_a_false_of_our_import_is_a_choice_only_where_imports_opt_in_and_somebody_touched_it_since() -> None:
+    ann = Person(record_id="a", email_method="ma", imported=True)
+    for stamps in (None, UNTOUCHED, TOUCHED):
+        assert seen_false(ann, stamps=stamps) == "default"
+        learned = "choice" if stamps == TOUCHED else "default"
+        assert seen_false(ann, imports_opt_in=True, stamps=stamps) == learned
+
+
+def test_a_default_becomes_a_choice_when_it_is_learned_later_that_imports_opt_in() -> None:
+    """By the stamps it was first seen with: by now our own writes may have touched it."""
+    ann = Person(record_id="a", email_method="ma", imported=True)
+    for stamps, kind in ((UNTOUCHED, None), (TOUCHED, "choice")):
+        method = replace(mail("ma", "ann@example.org", opted_in=False), created_at=stamps[0], updated_at=stamps[1])
+        default = observe_crm(ann, method, HERS, imports_opt_in=False)
+        assert default.acts[-1].kind == "default"
+        assert seen_false(default, imports_opt_in=True, stamps=TOUCHED) == kind
+        assert seen_false(default, stamps=TOUCHED) is None
+
+
+def test_an_untouched_open_method_of_our_import_proves_that_imports_opt_in() -> None:
+    ann = Person(record_id="a", imported=True)
+    method = replace(mail("ma", "ann@example.org"), created_at=1000.0, updated_at=1000.5)
+    assert proves_opt_in(ann, method)
+    assert not proves_opt_in(replace(ann, imported=False), method)
+    assert not proves_opt_in(ann, replace(method, opted_in=False))
+    assert not proves_opt_in(ann, replace(method, updated_at=1100.0))
 
 
 def test_a_contact_older_than_our_import_was_not_made_by_it() -> None:
@@ -104,6 +147,7 @@ def test_a_contact_older_than_our_import_was_not_made_by_it() -> None:
     ann = Person(record_id="a", email_method="ma", imported=True, submission=waits)
     assert seen_false(ann, replace(HERS, created_at=990.0)) == "default"
     assert seen_false(ann, replace(HERS, created_at=900.0)) == "unknown"
+    assert seen_false(ann, replace(HERS, created_at=990.0), stamps=(900.0, 900.0)) == "unknown"
     assert seen_false(ann) == "default"
 
 
@@ -294,8 +338,11 @@ def test_where_imports_are_known_to_opt_in_a_fresh_false_crosses() -> None:
     learned = Setting(policy=SETTING.policy, labels=SETTING.labels, now=1000.0, imports_opt_in=True)
     known = paired(HERS, ANN)
     ann = replace(person(known), opted_in=None, imported=True)
-    crm = household(individual("a", opted_in=False))
+    her = individual("a", opted_in=False)
+    touched = tuple(replace(one, created_at=1.0, updated_at=100.0) for one in her.methods)
+    crm = household(replace(her, methods=touched))
     assert kinds(decided(known.with_person(ann), crm, ANN, setting=learned)) == ["opt_out"]
+    assert kinds(decided(known.with_person(ann), household(her), ANN, setting=learned)) == []
 
 
 def test_an_own_opt_out_just_before_ours_is_an_act_of_its_own() -> None:
@@ -346,3 +393,13 @@ def test_a_method_that_was_swapped_for_a_new_one_is_no_news_of_consent() -> None
             assert after.steps == ()
             assert after.acts == ()
             assert person(after.party).email_method == "mx"
+
+
+@pytest.mark.parametrize(("opted_in", "seen"), [(True, True), (False, None)])
+def test_a_method_that_was_closed_already_was_closed_by_somebody_else(opted_in: bool, seen: bool | None) -> None:
+    known = party("a").with_person(Person(record_id="a", email_method="ma"))
+    payload = {"contact": "900", "individual": "ia", "method": "ma", "opted_in": opted_in}
+    step = a_step("P", "a", "set_consent", payload)
+    after = found_so(known, step)
+    assert (person(after).opted_in, after.reread) == (seen, True)
+    assert person(settle(known, step, {})).opted_in is opted_in

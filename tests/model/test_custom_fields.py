@@ -312,3 +312,43 @@ def test_lists_that_go_to_tags_go_to_no_field() -> None:
     both = replace(LISTS, policy=Policy(lists_field="Newsletter", custom_fields="off"))
     decision = decided(paired(PLAIN, on(ANN), on(BOB), setting=both), PLAIN, on(ANN, "L1"), on(BOB), setting=both)
     assert kinds(decision) == ["add_tag"]
+
+
+# --- what the CRM refuses --------------------------------------------------------------------------------------------
+
+
+def test_of_values_that_were_refused_together_each_goes_by_itself() -> None:
+    changed = saying(ANN, f1="go", f2="1", f3="03/01/2026")
+    decision = decided(known(), HERS, changed, setting=BOUND)
+    apart = decided(refused(decision.party, decision.steps[0]), HERS, changed, setting=BOUND)
+    assert [(step.target, step.payload["values"]) for step in apart.steps] == [
+        ("set_custom:Hobby", {"Hobby": "go"}),
+        ("set_custom:Size", {"Size": "Small"}),
+        ("set_custom:Joined", {"Joined": "2026-03-01"}),
+    ]
+
+
+def test_a_value_that_is_refused_for_good_keeps_back_no_other() -> None:
+    changed = saying(ANN, f1="go", f2="1")
+    decision = decided(known(), HERS, changed, setting=BOUND)
+    apart = decided(refused(decision.party, decision.steps[0]), HERS, changed, setting=BOUND)
+    hobby, size = apart.steps
+    there = holding(HERS, Hobby="chess", Size="Small")
+    settled = settle(refused(apart.party, hobby), size, {"values": {"Size": "Small"}})
+    left = decided(settled, there, changed, setting=BOUND)
+    assert left.steps == ()
+    assert (person(left.party).standing, person(left.party).reason) == ("parked", "refused_by_vendor")
+    later = decided(left.party, there, saying(ANN, f1="go", f2="2", f3="03/01/2026"), setting=BOUND)
+    assert custom_step(later).payload["values"] == {"Size": "Large", "Joined": "2026-03-01"}
+    other = decided(left.party, there, saying(ANN, f1="golf", f2="1"), setting=BOUND)
+    assert custom_step(other).payload["values"] == {"Hobby": "golf"}
+
+
+def test_a_creation_that_is_refused_goes_once_more_without_its_custom_values() -> None:
+    known = party("a", crm_id=None)
+    read = readings(None, ANN, candidates={"a": ()})
+    decision = decide(known, read, BOUND)
+    assert decision.steps[0].payload["custom"] == {"Hobby": "chess", "Size": "Large"}
+    bare = decide(refused(decision.party, decision.steps[0]), read, BOUND)
+    assert bare.steps[0].payload == {**decision.steps[0].payload, "custom": {}}
+    assert decide(refused(bare.party, bare.steps[0]), read, BOUND).steps == ()

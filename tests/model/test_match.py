@@ -19,16 +19,25 @@ def found(*candidates: CrmContact, **taken: str) -> tuple[str, str]:
 
 
 def test_reference_and_address_prove_it() -> None:
-    assert confirm(HERS, SOURCE, "a", ("ANN@example.org",)).individual == HERS.individuals[0]
+    assert confirm(HERS, SOURCE, ANN, ("ANN@example.org",)).individual == HERS.individuals[0]
     assert found(HERS) == ("confirmed", "")
 
 
 def test_a_reference_alone_may_be_a_merge_into_the_spouse() -> None:
-    assert confirm(HERS, SOURCE, "a", ("other@example.org", None)).reason == "reference_without_address"
+    assert confirm(HERS, SOURCE, ANN, ("other@example.org", None)).reason == "reference_without_address"
+
+
+def test_of_two_who_share_the_address_the_one_of_the_name_is_the_person() -> None:
+    """The spouse comes first; whatever is written for the person must not land there."""
+    spouse = individual("b", methods=(mail("mb", "ann@example.org"),))
+    both = household(spouse, individual("a"))
+    assert confirm(both, SOURCE, ANN, ("ann@example.org",)).individual == both.individuals[1]
+    unnamed = replace(ANN, first_name="Cay", last_name="Roe")
+    assert confirm(both, SOURCE, unnamed, ("ann@example.org",)).individual == spouse
 
 
 def test_a_reference_that_is_gone_proves_nothing() -> None:
-    assert confirm(STRANGERS, SOURCE, "a", ("ann@example.org",)).reason == "reference_gone"
+    assert confirm(STRANGERS, SOURCE, ANN, ("ann@example.org",)).reason == "reference_gone"
 
 
 def test_an_address_and_a_name_are_the_same_person_to_be_linked() -> None:

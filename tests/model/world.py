@@ -22,7 +22,7 @@ from keepstep.model.contact import (
 )
 from keepstep.model.decide import Setting, decide
 from keepstep.model.party import Party, Person, Readings
-from keepstep.model.settle import settle
+from keepstep.model.settle import found_so, settle
 from tests.model.effects import CARRIES, EFFECTS
 from tests.model.people import HOME, NEWS, SETTING, household, individual, subscriber
 
@@ -142,7 +142,7 @@ class World:
         self.now += 1
         answer = EFFECTS[step.kind](self, step.payload)
         self.written = (*self.written, step)
-        self.party = settle(self.party, step, answer)
+        self.party = found_so(self.party, step) if answer is None else settle(self.party, step, answer)
         if step.side is Side.crm:
             self.poll_crm()
         else:

@@ -220,3 +220,21 @@ def test_a_clock_that_is_no_control_door_on_this_machine_is_refused(tmp_path: Pa
     }
     found = problems(tmp_path, "", KEEPSTEP_CLOCK=clock, **urls)
     assert len(found) == 1 and found[0].startswith("environment: KEEPSTEP_CLOCK: ")
+
+
+@pytest.mark.parametrize(
+    ("route", "key"),
+    [
+        ('contact_tags_prefix = "CC:"', "contact_tags_prefix"),
+        ('tag_prefix = "X: "\ncontact_tags_prefix = "x: "', "contact_tags_prefix"),
+        ('lists_to = "custom_field"', "lists_to"),
+        ('lists_to = "custom_field"\nlists_field = " "', "lists_to"),
+    ],
+)
+def test_keys_that_cannot_work_together_are_named(tmp_path: Path, route: str, key: str) -> None:
+    (line,) = problems(tmp_path, f"[customers.acme.route]\n{route}\n")
+    assert f"customers.acme.route.{key}" in line
+
+
+def test_prefixes_that_differ_are_fine(tmp_path: Path) -> None:
+    read(tmp_path, '[customers.acme.route]\ncontact_tags_prefix = "CC tag: "\n')

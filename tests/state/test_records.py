@@ -129,12 +129,12 @@ def test_a_person_is_created_by_one_submission_at_a_time(tx: Connection) -> None
     assert submissions.of_records(tx, "c", ["1"]) == {}
 
 
-def test_chores_run_when_due_longest_due_first(tx: Connection) -> None:
+def test_a_chore_stands_as_it_was_put(tx: Connection) -> None:
     assert marks.get(tx, "c", "crm", "changed") == Mark("crm", "changed")
     changed = Mark("crm", "changed", NOW - 60, "page 2", NOW, {"round": NOW})
     for chore in (changed, Mark("crm", "sweep", due=NOW - 1), Mark("crm", "later", due=NOW + 1), Mark("crm", "never")):
         marks.put(tx, "c", chore)
-    assert [chore.name for chore in marks.due_chores(tx, "c", NOW)] == ["sweep", "changed"]
+    assert [chore.name for chore in marks.every(tx, "c")] == ["changed", "later", "never", "sweep"]
     assert marks.get(tx, "c", "crm", "changed") == changed
     marks.put(tx, "c", Mark("crm", "changed", NOW, None, NOW + 300))
     assert marks.get(tx, "c", "crm", "changed") == Mark("crm", "changed", NOW, None, NOW + 300)

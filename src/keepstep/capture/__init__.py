@@ -30,7 +30,7 @@ from keepstep.state import marks
 from keepstep.state.marks import Mark
 
 POLLS = ("opted_out", "deleted", "changed", "sweep")
-SHARES = {"deleted": pace.DELETED, "sweep": pace.SWEEP}
+SHARES = pace.SHARES
 # A page that cannot be delivered is asked for so; the first size is the vendor's most (CC facts 3.2).
 SMALLER = (100, 20)
 
@@ -50,7 +50,7 @@ async def poll_page(desk: Desk, slot: Slot, name: str) -> None:
 
 
 def _poll(desk: Desk, name: str) -> Poll:
-    asked = float(getattr(desk.route.cadence, name))
+    asked, part, share = float(getattr(desk.route.cadence, name)), desk.calls_a_day, SHARES[name]
     return Poll(
         platform=desk.route.audience,
         name=name,
@@ -58,7 +58,8 @@ def _poll(desk: Desk, name: str) -> Poll:
         file=lambda tx, mark, rows, read_at, now: filing.people(
             tx, desk, rows, read_at, now, _lane(mark), urgent=mark.mark is not None
         ),
-        every=lambda pages: pace.every(asked, pages, desk.calls_a_day if name in SHARES else None, SHARES.get(name, 1)),
+        every=lambda calls: pace.every(asked, calls, part, share),
+        carried=lambda calls: pace.carried(calls, part, share),
         smaller=SMALLER,
         answers=desk.audience.lists,
         first=partial(_begin_polls, desk) if name == "sweep" else None,
@@ -66,8 +67,11 @@ def _poll(desk: Desk, name: str) -> Poll:
 
 
 def _begin_polls(desk: Desk, tx: Connection, since: Instant, now: Instant) -> None:
-    """The polls begin where the first sweep began: what changes while it runs is theirs."""
+    """The polls begin where the first sweep began: what changes while it runs is theirs. A sweep that begins again
+    leaves them where they are; a poll that came with a new version begins with the next sweep."""
     for name in POLLS[:-1]:
+        if marks.get(tx, desk.customer_id, desk.route.audience, name).mark is not None:
+            continue
         due = now + float(getattr(desk.route.cadence, name))
         marks.put(tx, desk.customer_id, Mark(desk.route.audience, name, mark=since, due=due))
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from keepstep import queue
+from keepstep.capture import pace
 from keepstep.desk import Desk, asking
 from keepstep.model.change import Lane
 from keepstep.model.custom import Binding, CustomField
@@ -44,7 +45,9 @@ def store_labels(
     labels.put(tx, desk.customer_id, bound)
     if any(label != known.get(label.list_id) for label in bound):
         _look_at_everybody(tx, desk, now)
-    _read(tx, desk, "lists", desk.route.cadence.lists, now)
+    calls = 2 if desk.route.policy.contact_tags_prefix else 1  # of an account with some hundred lists and tags
+    every = pace.every(desk.route.cadence.lists, calls, desk.calls_a_day, pace.SHARES["lists"])
+    _read(tx, desk, "lists", every, now)
 
 
 def bind_all(known: Mapping[str, Label], lists: Names, tags: Names, theirs: Names, policy: Policy) -> list[Label]:

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from keepstep import queue, rounds
+from keepstep.capture import pace
 from keepstep.desk import Desk
 from keepstep.filing import Rows
 from keepstep.model.change import Lane
@@ -26,12 +27,14 @@ NOT_GRANTED = 86_400.0
 
 async def read_reports(desk: Desk, slot: Slot) -> None:
     """The next piece of the reports. Without permission to read them all else goes on, and the status says so."""
+    asked, part, share = desk.route.cadence.reports, desk.calls_a_day, pace.SHARES["reports"]
     poll = Poll(
         platform=desk.route.audience,
         name="reports",
         read=lambda since, cursor, _size: _page(desk, since, cursor),
         file=lambda tx, mark, rows, _at, now: _file(tx, desk, mark, rows, now),
-        every=lambda _pages: desk.route.cadence.reports,
+        every=lambda calls: pace.every(asked, calls, part, share),
+        carried=lambda calls: pace.carried(calls, part, share),
     )
     try:
         await rounds.poll_page(desk, slot, poll)
@@ -42,7 +45,7 @@ async def read_reports(desk: Desk, slot: Slot) -> None:
 async def _page(desk: Desk, since: Instant | None, cursor: str | None) -> Page:
     found = await desk.audience.reports(since, cursor)
     rows = tuple((line.record_id, msgspec.to_builtins(line)) for line in found.reports)
-    return Page(rows, found.cursor, found.source_time, found.poison)
+    return Page(rows, found.cursor, found.source_time, found.poison, found.calls)
 
 
 def _not_granted(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:

@@ -70,8 +70,19 @@ def list_all(as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show_one(customer: Id, as_json: AsJson = False) -> None:
-    """One customer: state, connections, which credentials are stored; never their values."""
+def show_one(
+    customer: Id,
+    door_secret: Annotated[
+        str | None,
+        typer.Option(metavar="PLATFORM", help="Where its webhooks arrive, and the secret that signs them."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One customer: state, connections, where webhooks arrive, which credentials are stored; never their values."""
+    if door_secret is not None:
+        platform = door_secret
+        show(_with(lambda service: service.door_secret(customer, platform)), as_json)
+        return
     show(_with(lambda service: service.customer(customer)), as_json)
 
 

@@ -27,17 +27,18 @@ STAGES = {
     "stuck": "stuck for a day",
     "review": "need review",
     "owed": "opt-outs owed",
+    "held": "wait for an address",
 }
 
 
 def status(value: Row) -> None:
     """One block a customer."""
-    console = Console()
+    console = Console(markup=False)  # reasons are data, brackets and all
     customers: Sequence[Row] = value["customers"]
     if not customers:
         console.print("nobody is served yet: add a customer with `keepstep customer add ID`")
     for one in customers:
-        console.print(f"[bold]{one['customer']}[/bold]  " + _pairs(one["connections"]))
+        console.print(Text(str(one["customer"]), style="bold").append(f"  {_pairs(one['connections'])}", "not bold"))
         console.print(_figures(one))
         console.print(_polls(one["polls"]))
 

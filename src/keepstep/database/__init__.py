@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table
 from keepstep.database.engines import engine_of
 from keepstep.database.inline import Inline
 from keepstep.database.migration import migrate
-from keepstep.database.statements import canonical_json, portions, upsert
+from keepstep.database.statements import canonical_json, portions, replacing, upsert
 from keepstep.database.threads import ThreadedDatabase
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "migrate",
     "open_database",
     "portions",
+    "replacing",
     "upsert",
 ]
 

@@ -1,13 +1,17 @@
 """SQLAlchemy engines set up so that a transaction means what the queue's protocol needs on each database."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.pool import StaticPool
 
+from keepstep.database.statements import json_text, json_value
 from keepstep.model.errors import Misconfigured
 
 BUSY_SECONDS = 5
+# A turn reads and writes documents more than anything else.
+_JSON: Mapping[str, Any] = {"json_serializer": json_text, "json_deserializer": json_value}
 
 
 def engine_of(url: str, threads: int = 1) -> Engine:
@@ -23,13 +27,13 @@ def engine_of(url: str, threads: int = 1) -> Engine:
 
 def memory_engine() -> Engine:
     """One SQLite database in memory behind one connection."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, **_JSON)
     _begin_immediate(engine)
     return engine
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, **_JSON)
     _begin_immediate(engine)
 
     @event.listens_for(engine, "connect")
@@ -58,6 +62,7 @@ def _postgresql(url: URL, threads: int) -> Engine:
         isolation_level="READ COMMITTED",
         pool_size=threads,
         max_overflow=2,
+        **_JSON,
     )
 
     @event.listens_for(engine, "connect")

@@ -15,6 +15,8 @@ from keepstep.model.party import Act, Kind, Person
 
 # A false of unknown origin opts nobody out, and the default of our own import says nothing.
 BINDING: tuple[Kind, ...] = ("choice", "record", "address")
+# From the first to the last stamp that one run of the vendor's import sets, and between their clock and ours.
+AN_IMPORT_TAKES = 60.0
 
 
 def standing(acts: Iterable[Act], address: str | None) -> list[Act]:
@@ -176,29 +178,49 @@ def observe_crm(person: Person, method: Method, crm: CrmContact, imports_opt_in:
     seen = replace(person, opted_in=method.opted_in)
     if method.opted_in:
         return replace(seen, true_at=crm.read_at)
-    kind = _false_kind(person, crm, imports_opt_in)
+    kind = _false_kind(person, method, crm, imports_opt_in)
     if kind is None:
         return seen
     act = Act(id="", side=Side.crm, kind=kind, direction="out", after=person.true_at, before=crm.read_at, source="crm")
-    return with_act(seen, act)
+    return with_act(seen, replace(act, at=_touched_at(method)) if kind == "default" else act)
 
 
-def _false_kind(person: Person, crm: CrmContact, imports_opt_in: bool) -> Kind | None:
+def _false_kind(person: Person, method: Method, crm: CrmContact, imports_opt_in: bool) -> Kind | None:
     """What a `false` means: seen to change, a choice; never seen set, unknown; of our own import, a default.
 
-    Where this organization's imports are known to opt in, an import's `false` was set by somebody since.
+    Where this organization's imports are known to opt in, the `false` of an imported method that was changed after it
+    was made was set by somebody since. Either alone proves nothing: not every organization's imports opt in, and
+    somebody whom the import merely matched may be opted in by staff.
     """
     if person.opted_in is True:
         return "choice"
-    if person.opted_in is None:
-        ours = person.imported and _created_by_us(person, crm)
-        return ("choice" if imports_opt_in else "default") if ours else "unknown"
-    return "choice" if imports_opt_in and false_kind(person) == "default" else None
+    if person.opted_in is None and not (person.imported and _created_by_us(person, method, crm)):
+        return "unknown"
+    known = person.acts[-1] if person.opted_in is False and false_kind(person) == "default" else None
+    if person.opted_in is False and known is None:
+        return None
+    touched = (known.at if known else _touched_at(method)) is not None
+    if imports_opt_in and touched:
+        return "choice"
+    return None if known else "default"
 
 
-def _created_by_us(person: Person, crm: CrmContact) -> bool:
+def _touched_at(method: Method) -> Instant | None:
+    """When a method was last changed, if it was at all since it was made."""
+    if method.created_at is None or method.updated_at is None:
+        return None
+    return method.updated_at if method.updated_at - method.created_at > AN_IMPORT_TAKES else None
+
+
+def proves_opt_in(person: Person, method: Method) -> bool:
+    """Does this method prove that the organization's imports opt people in? One of ours, open, as it was made."""
+    return person.imported and method.opted_in is True and _touched_at(method) is None
+
+
+def _created_by_us(person: Person, method: Method, crm: CrmContact) -> bool:
     sent = person.submission.since if person.submission else None
-    return sent is None or crm.created_at is None or crm.created_at >= sent - 60
+    made = method.created_at if method.created_at is not None else crm.created_at
+    return sent is None or made is None or made >= sent - AN_IMPORT_TAKES
 
 
 def false_kind(person: Person) -> Kind | None:

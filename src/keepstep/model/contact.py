@@ -97,7 +97,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One way to reach an individual. `kind` is email, phone or other; `type` is the vendor's own word for it."""
+    """One way to reach an individual. `kind` is email, phone or other; `type` is the vendor's own word for it.
+
+    `created_at` and `updated_at`: its own stamps, where the record shows them.
+    """
 
     record_id: str
     kind: str
@@ -105,6 +108,8 @@ class Method:
     value: str
     opted_in: bool | None = None
     primary: bool = False
+    created_at: Instant | None = None
+    updated_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from keepstep.model.answers import may_lift, stays_out
-from keepstep.model.canonical import email, fingerprint
+from keepstep.model.canonical import email
 from keepstep.model.change import Lane, Step, a_step
 from keepstep.model.consent import false_kind, observe_crm, returned, standing, unlifted
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual, Method, Side
@@ -111,7 +111,7 @@ def _settled_in(
     individual = individual_of(crm, person)
     if individual is None:
         base = (person.crm or {}).get("email")
-        found = confirm(crm, policy.reference_source, person.record_id, (contact.email, base)).individual
+        found = confirm(crm, policy.reference_source, contact, (contact.email, base)).individual
         if found and all(one.individual != found.record_id for one in party.people):
             return replace(person, individual=found.record_id, audience=None, crm=None, phone_method=None), found
     return person, individual
@@ -226,7 +226,7 @@ def _note(kind: str, record_id: str, **data: str) -> Note:
 
 def _refused(party: Party, step: Step) -> bool:
     person = party.person(step.member or "")
-    return person is not None and (step.target, fingerprint(step.payload)) in person.refused
+    return person is not None and person.was_refused(step.target, step.payload)
 
 
 def _allowed(party: Party, steps: Iterable[Step]) -> tuple[Step, ...]:

@@ -315,16 +315,27 @@ def _writes(pair: Pair, sides: Sides, verdicts: Mapping[str, str], terms: Terms)
         payload = {**place, **here["address"], "was": there["address"]}
         steps.append(_write(pair, "set_address", payload, target="set_address"))
     named = {terms.bound[field].crm.field_id: field for field in wanted if field in terms.bound}
-    return [*steps, _set_custom(pair, sides, named)] if named else steps
+    return [*steps, *_custom_writes(pair, sides, named)]
 
 
-def _set_custom(pair: Pair, sides: Sides, named: Mapping[str, str]) -> Step:
-    """All of one contact in one write: the CRM takes them with the whole contact only (Virtuous facts 11). Of two
-    members who would fill something the first one does, then the other."""
+def _custom_writes(pair: Pair, sides: Sides, named: Mapping[str, str]) -> list[Step]:
+    """All of one contact in one write: the CRM takes them with the whole contact only (Virtuous facts 11). What it
+    refused to take together goes one by one, so that a value that it never takes keeps back no other."""
+    alone = [_set_custom(pair, sides, {name: field}, f"set_custom:{name}") for name, field in named.items()]
+    never = [one for one in alone if pair.person.was_refused(one.target, one.payload)]
+    rest = {name: field for name, field in named.items() if all(name not in one.payload["values"] for one in never)}
+    together = _set_custom(pair, sides, rest, "set_custom")
+    if len(rest) > 1 and pair.person.was_refused(together.target, together.payload):
+        return alone
+    return [together, *never] if rest else never
+
+
+def _set_custom(pair: Pair, sides: Sides, named: Mapping[str, str], target: str) -> Step:
+    """Of two members who would fill something the first one does, then the other."""
     values = {name: sides.told[field] for name, field in named.items()}
     payload = {"contact": pair.crm.record_id, "values": values}
     payload["was"] = {name: sides.there[field] for name, field in named.items()}
-    return a_step(pair.party.party_id, pair.person.record_id, "set_custom", payload, target="set_custom")
+    return a_step(pair.party.party_id, pair.person.record_id, "set_custom", payload, target=target)
 
 
 def _write(pair: Pair, kind: str, payload: Fields, target: str | None = None) -> Step:

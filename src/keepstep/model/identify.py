@@ -59,7 +59,7 @@ def _search(person: Person, contact: AudienceContact, readings: Readings, policy
             return Match("parked", "merged" if readings.crm.merged_into else "archived", readings.crm)
         sent = person.submission.sent.get("email") if person.submission else None
         [crm] = heeded(person.answer, [readings.crm])
-        return confirm(crm, source, person.record_id, (contact.email, sent))
+        return confirm(crm, source, contact, (contact.email, sent))
     if person.submission or _left_out(contact, policy) or person.record_id not in readings.candidates:
         return None
     candidates = heeded(person.answer, readings.candidates[person.record_id])
@@ -165,4 +165,7 @@ def _told(person: Person, contact: AudienceContact, setting: Setting) -> Fields:
 def _creation(party: Party, person: Person, kind: str, payload: Mapping[str, Any]) -> Step:
     """Imports of many people share a call; one person is created once, whichever way."""
     target, group = f"create:{person.record_id}", "submit" if kind == "submit" else None
+    if payload.get("custom") and person.was_refused(target, payload):
+        # One value that the CRM never takes must not keep it from knowing the person; the others follow by themselves.
+        target, payload = f"{target}:bare", {**payload, "custom": {}}
     return a_step(party.party_id, person.record_id, kind, payload, target=target, group=group)

@@ -24,16 +24,19 @@ class Match:
     individual: Individual | None = None
 
 
-def confirm(crm: CrmContact, source: str, record_id: str, addresses: Iterable[str | None]) -> Match:
+def confirm(crm: CrmContact, source: str, contact: AudienceContact, addresses: Iterable[str | None]) -> Match:
     """Is this CRM contact, which should carry our reference, the person?
 
-    A reference alone may be a fuzzy merge into the spouse.
+    A reference alone may be a fuzzy merge into the spouse. Of several who share the address it is the one of the name.
     """
-    if (source, record_id) not in crm.references:
+    if (source, contact.record_id) not in crm.references:
         return Match("parked", "reference_gone", crm)
     wanted = {email(address) for address in addresses if address}
-    found = next((one for one in crm.individuals if _addresses(one) & wanted), None)
-    return Match("confirmed", crm=crm, individual=found) if found else Match("parked", "reference_without_address", crm)
+    found = [one for one in crm.individuals if _addresses(one) & wanted]
+    if not found:
+        return Match("parked", "reference_without_address", crm)
+    named = [one for one in found if _names_fit(contact, one)]
+    return Match("confirmed", crm=crm, individual=(named or found)[0])
 
 
 def match(contact: AudienceContact, candidates: Iterable[CrmContact], source: str, taken: Mapping[str, str]) -> Match:
@@ -46,7 +49,7 @@ def match(contact: AudienceContact, candidates: Iterable[CrmContact], source: st
     if len(ours) > 1:
         return Match("parked", "several_references")
     if ours:
-        return confirm(ours[0], source, contact.record_id, (contact.email,))
+        return confirm(ours[0], source, contact, (contact.email,))
     return _by_address(contact, list(alive.values()), taken)
 
 

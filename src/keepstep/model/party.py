@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from keepstep.model.canonical import ADDRESS_PARTS
+from keepstep.model.canonical import ADDRESS_PARTS, fingerprint
 from keepstep.model.contact import Address, AudienceContact, Consent, CrmContact, Individual, Report, Side
 from keepstep.model.custom import Binding
 from keepstep.model.customer import Policy
@@ -99,6 +99,10 @@ class Person:
     reread: bool = False
     standing: Standing = "pending"
     reason: str = "new"
+
+    def was_refused(self, target: str, payload: Mapping[str, Any]) -> bool:
+        """Will the vendor never take a step of this target in these words?"""
+        return (target, fingerprint(payload)) in self.refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,14 @@ def settle(party: Party, step: Step, answer: Answer) -> Party:
     return outdated(party, step.side, person.record_id)
 
 
+def found_so(party: Party, step: Step) -> Party:
+    """The party after a step that found nothing to do. Whoever had closed the method already may mean more by it than
+    we do: it counts as unseen, and the next reading makes it an act."""
+    if step.kind == "set_consent" and not step.payload["opted_in"]:
+        return outdated(party, step.side, step.member or "")
+    return settle(party, step, {})
+
+
 def outdated(party: Party, side: Side, record_id: str) -> Party:
     """The stored reading of a record is older than a change we made or were told of."""
     if side is Side.crm:

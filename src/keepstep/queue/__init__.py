@@ -11,7 +11,7 @@ release.
 Every transaction locks the slot row before any other row of the customer, `put` included: entry-then-slot deadlocks.
 """
 
-from keepstep.queue.entries import Entry, defer, forget, put, take
+from keepstep.queue.entries import Entry, defer, forget, has_work, put, take
 from keepstep.queue.jobs import Job, State, form, give_back, job_states, send, settle, unresolved
 from keepstep.queue.slots import Fenced, Paused, Slot, claim, expire_leases, guard, next_claim, release, renew, wake
 from keepstep.queue.steps import (
@@ -44,6 +44,7 @@ __all__ = [
     "form",
     "give_back",
     "guard",
+    "has_work",
     "hold_steps",
     "job_states",
     "let_go",

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, delete, or_, select, update
+from sqlalchemy import exists as sql_exists
 
 from keepstep.database import upsert
 from keepstep.database.statements import Excluded
 from keepstep.model.change import Lane
 from keepstep.model.instant import Instant
 from keepstep.queue.slots import Slot, guard, wake
-from keepstep.schema.tables import entry
+from keepstep.schema.tables import entry, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,15 @@ _OF_LANE = (
     )
     .order_by(entry.c.due, entry.c.party_id)
     .limit(bindparam("most", type_=Integer))
+)
+
+_DUE = sql_exists().where(entry.c.customer_id == bindparam("customer"), entry.c.due <= bindparam("now"))
+_UNSENT = sql_exists().where(step.c.customer_id == bindparam("customer"), step.c.job_id.is_(None))
+_HAS_WORK = select(or_(_DUE, _UNSENT))
+_FORGOTTEN = delete(entry).where(
+    entry.c.customer_id == bindparam("customer"),
+    entry.c.party_id == bindparam("party"),
+    entry.c.rev == bindparam("seen"),
 )
 
 
@@ -73,11 +83,18 @@ def _of_lane(tx: Connection, customer_id: str, lane: int, now: Instant, limit: i
     return [Entry(*row) for row in tx.execute(_OF_LANE, values)]
 
 
+def has_work(tx: Connection, slot: Slot, now: Instant) -> bool:
+    """Is there a due entry, or a step that no job carries, held ones included?"""
+    guard(tx, slot)
+    return bool(tx.execute(_HAS_WORK, {"customer": slot.customer_id, "now": now}).scalar_one())
+
+
 def forget(tx: Connection, slot: Slot, entries: Sequence[Entry]) -> None:
     """Done with these, unless they were put again since they were taken."""
     guard(tx, slot)
-    for item in entries:
-        tx.execute(delete(entry).where(*_as_seen(slot, item)))
+    if entries:
+        seen = [{"customer": slot.customer_id, "party": item.party_id, "seen": item.rev} for item in entries]
+        tx.execute(_FORGOTTEN, seen)
 
 
 def defer(tx: Connection, slot: Slot, item: Entry, due: Instant, now: Instant, fingerprint: str | None = None) -> None:

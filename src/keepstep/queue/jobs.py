@@ -4,7 +4,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Integer, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import exists as sql_exists
 
 from keepstep.database import portions
 from keepstep.model.instant import Instant
@@ -16,6 +30,7 @@ State = Literal["done", "accepted", "unknown"]
 
 # Built once: every turn asks these, and building one costs more than running it.
 _MINE = job.c.customer_id == bindparam("customer")
+_ANY = select(sql_exists().where(_MINE))
 _INTENTS = select(job.c.id).where(_MINE, job.c.state == "intent")
 _UNANSWERED = (
     update(job)
@@ -33,6 +48,35 @@ _SENDABLE = (
     .order_by(step.c.lane, step.c.due, step.c.id)
     .limit(bindparam("most", type_=Integer))
 )
+_CARRIED = (step.c.customer_id == bindparam("customer"), step.c.job_id == bindparam("job"))
+_FORMED = (
+    update(step)
+    .where(step.c.customer_id == bindparam("customer"), step.c.id == bindparam("which"))
+    .values(job_id=bindparam("job"))
+)
+_LEFT = select(func.count()).where(*_CARRIED)
+
+
+def _superseded() -> ColumnElement[bool]:
+    """A newer decision about the same target waits already: that one stands."""
+    newer = step.alias("newer")
+    place = [newer.c[name] == step.c[name] for name in ("customer_id", "party_id", "side", "target")]
+    return select(newer.c.id).where(*place, newer.c.job_id.is_(None)).exists()
+
+
+_ONE_OF_IT = (*_CARRIED, step.c.id == bindparam("which"))
+_STEP_SUPERSEDED = delete(step).where(*_ONE_OF_IT, _superseded())
+_STEP_AGAIN = update(step).where(*_ONE_OF_IT).values(job_id=None, due=bindparam("at"), tries=step.c.tries + 1)
+_THESE: BindParameter[Any] = bindparam("jobs", expanding=True)
+_OF_THESE = (step.c.customer_id == bindparam("customer"), step.c.job_id.in_(_THESE))
+_INTENTS_OF = select(job.c.id).where(_MINE, job.c.id.in_(_THESE), job.c.state == "intent")
+_SUPERSEDED = delete(step).where(*_OF_THESE, _superseded())
+_UNSENT = update(step).where(*_OF_THESE).values(job_id=None)
+_UNSENT_UNTIL = update(step).where(*_OF_THESE).values(job_id=None, due=bindparam("at"))
+_GONE = delete(job).where(_MINE, job.c.id.in_(_THESE))
+
+# So many calls are more than a turn has time for; what is formed and not called costs as much as what is.
+MOST_JOBS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +107,9 @@ def form(
     first."""
     guard(tx, slot)
     rows = map(read_step, tx.execute(_SENDABLE, {"customer": slot.customer_id, "now": now, "most": limit}))
-    jobs = [_intent(new_id(), steps) for steps in _grouped(rows, group_size)]
-    for item in jobs:
-        _store(tx, slot.customer_id, item)
+    jobs = [_intent(new_id(), steps) for steps in _grouped(rows, group_size)[:MOST_JOBS]]
+    if jobs:
+        _store(tx, slot.customer_id, jobs)
     return jobs
 
 
@@ -87,12 +131,11 @@ def _intent(job_id: str, steps: Sequence[StepRow]) -> Job:
     return Job(job_id, first.side, first.kind, first.group, "intent", None, None, None, None, tuple(steps))
 
 
-def _store(tx: Connection, customer_id: str, item: Job) -> None:
-    values = {"customer_id": customer_id, "id": item.id, "side": item.side, "kind": item.kind, "grp": item.group}
-    tx.execute(insert(job), values)
-    for some in portions([row.id for row in item.steps]):
-        mine = (step.c.customer_id == customer_id, step.c.id.in_(some))
-        tx.execute(update(step).where(*mine).values(job_id=item.id))
+def _store(tx: Connection, customer_id: str, jobs: Sequence[Job]) -> None:
+    rows = [{"id": item.id, "side": item.side, "kind": item.kind, "grp": item.group} for item in jobs]
+    tx.execute(insert(job), [{"customer_id": customer_id, **row} for row in rows])
+    carried = [{"customer": customer_id, "job": item.id, "which": row.id} for item in jobs for row in item.steps]
+    tx.execute(_FORMED, carried)
 
 
 def send(tx: Connection, slot: Slot, job_id: str, now: Instant) -> None:
@@ -132,13 +175,15 @@ def settle(
     if tx.execute(update(job).where(*_is(slot, job_id)).values(values)).rowcount != 1:
         raise ValueError(f"no job {job_id}")
     _delete_steps(tx, slot, job_id, [*done, *dead])
-    for step_id, due in (again or {}).items():
-        _unsend(tx, slot, job_id, step.c.id == step_id, {"due": due, "tries": step.c.tries + 1})
+    if again:
+        mine = {"customer": slot.customer_id, "job": job_id}
+        tx.execute(_STEP_SUPERSEDED, [{**mine, "which": step_id} for step_id in again])
+        tx.execute(_STEP_AGAIN, [{**mine, "which": step_id, "at": due} for step_id, due in again.items()])
     _close(tx, slot, job_id, state)
 
 
 def _close(tx: Connection, slot: Slot, job_id: str, state: State) -> None:
-    left = tx.execute(select(func.count()).where(*_carried(slot, job_id))).scalar_one()
+    left = tx.execute(_LEFT, {"customer": slot.customer_id, "job": job_id}).scalar_one()
     if left and state == "done":
         raise ValueError(f"job {job_id} is done but {left} of its steps are not accounted for")
     if not left:
@@ -148,12 +193,14 @@ def _close(tx: Connection, slot: Slot, job_id: str, state: State) -> None:
 def give_back(tx: Connection, slot: Slot, job_ids: Collection[str], due: Instant | None = None) -> None:
     """Jobs that were never called become unsent steps again, due when they were or at `due`; no try is counted."""
     guard(tx, slot)
-    for job_id in job_ids:
-        intent = select(job.c.id).where(*_is(slot, job_id), job.c.state == "intent")
-        if tx.execute(intent).first() is None:
-            raise ValueError(f"job {job_id} is not an intent")
-        _unsend(tx, slot, job_id, step.c.job_id == job_id, {} if due is None else {"due": due})
-        tx.execute(delete(job).where(*_is(slot, job_id)))
+    for some in portions(list(job_ids)):
+        these = {"customer": slot.customer_id, "jobs": some}
+        others = sorted({*some}.difference(tx.execute(_INTENTS_OF, these).scalars()))
+        if others:
+            raise ValueError(f"job {others[0]} is not an intent")
+        tx.execute(_SUPERSEDED, these)
+        tx.execute(*((_UNSENT, these) if due is None else (_UNSENT_UNTIL, these | {"at": due})))
+        tx.execute(_GONE, these)
 
 
 def unresolved(tx: Connection, slot: Slot, now: Instant, settle_seconds: float = 120.0) -> list[Job]:
@@ -163,6 +210,8 @@ def unresolved(tx: Connection, slot: Slot, now: Instant, settle_seconds: float =
     """
     guard(tx, slot)
     mine = {"customer": slot.customer_id}
+    if not tx.execute(_ANY, mine).scalar_one():
+        return []
     give_back(tx, slot, tx.execute(_INTENTS, mine).scalars().all())
     tx.execute(_UNANSWERED, mine | {"settling": settle_seconds})
     return [_read(tx, slot, row) for row in tx.execute(_TO_LOOK_AT, mine | {"now": now}).all()]
@@ -180,15 +229,6 @@ def _read(tx: Connection, slot: Slot, row: Row[Any]) -> Job:
     steps = tuple(map(read_step, found))
     values = (row.side, row.kind, row.grp, row.state, row.vendor_id, row.look_at, row.sent_at, row.payload)
     return Job(row.id, *values, steps)
-
-
-def _unsend(tx: Connection, slot: Slot, job_id: str, which: ColumnElement[bool], values: Mapping[str, Any]) -> None:
-    """Unsent again, except where a newer decision about the same target waits already: that one stands."""
-    newer = step.alias("newer")
-    place = [newer.c[name] == step.c[name] for name in ("customer_id", "party_id", "side", "target")]
-    superseded = select(newer.c.id).where(*place, newer.c.job_id.is_(None)).exists()
-    tx.execute(delete(step).where(*_carried(slot, job_id), which, superseded))
-    tx.execute(update(step).where(*_carried(slot, job_id), which).values(job_id=None, **values))
 
 
 def _delete_steps(tx: Connection, slot: Slot, job_id: str, ids: Sequence[int]) -> None:

@@ -53,6 +53,8 @@ _CLAIMED = (
     .values(fence=slot.c.fence + 1, lease_until=bindparam("until"), holder=bindparam("by"))
     .returning(slot.c.fence)
 )
+_WOKEN = update(slot).where(slot.c.customer_id == bindparam("customer")).values(wake=bindparam("at"))
+_STATE = select(customer.c.state).where(customer.c.customer_id == bindparam("customer"))
 _RELEASED = (
     update(slot)
     .where(slot.c.customer_id == bindparam("customer"))
@@ -78,7 +80,7 @@ def wake(tx: Connection, customer_id: str, at: Instant) -> None:
     """The slot is due at `at` or earlier."""
     known = lock(tx, customer_id)
     if known is None or known > at:
-        tx.execute(update(slot).where(slot.c.customer_id == customer_id).values(wake=at))
+        tx.execute(_WOKEN, {"customer": customer_id, "at": at})
 
 
 def claim(tx: Connection, holder: str, now: Instant, lease: float, customer_id: str | None = None) -> Slot | None:
@@ -134,7 +136,7 @@ def guard(tx: Connection, held: Slot) -> None:
 def guard_active(tx: Connection, held: Slot) -> None:
     """The same, and the customer is not paused. Raises Fenced or Paused."""
     guard(tx, held)
-    state = tx.execute(select(customer.c.state).where(customer.c.customer_id == held.customer_id)).scalar_one_or_none()
+    state = tx.execute(_STATE, {"customer": held.customer_id}).scalar_one_or_none()
     if state != "active":
         raise Paused(f"customer {held.customer_id} is paused")
 

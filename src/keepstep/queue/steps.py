@@ -52,6 +52,17 @@ COLUMNS: Sequence[Column[Any]] = (
 )
 
 
+# Built once: every decision asks them.
+_OF_PARTIES = select(*COLUMNS).where(
+    step.c.customer_id == bindparam("customer"), step.c.party_id.in_(bindparam("some", expanding=True))
+)
+_OF_KINDS = (
+    select(*COLUMNS)
+    .where(step.c.customer_id == bindparam("customer"), step.c.kind.in_(bindparam("kinds", expanding=True)))
+    .order_by(step.c.id)
+)
+
+
 def read_step(row: Sequence[Any]) -> StepRow:
     """A row of COLUMNS."""
     return StepRow(*row)
@@ -61,15 +72,13 @@ def steps_of(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> list
     """All steps of these parties, sent or not, by id."""
     found: list[StepRow] = []
     for some in portions(party_ids):
-        mine = select(*COLUMNS).where(step.c.customer_id == customer_id, step.c.party_id.in_(some))
-        found += map(read_step, tx.execute(mine))
+        found += map(read_step, tx.execute(_OF_PARTIES, {"customer": customer_id, "some": some}))
     return sorted(found, key=lambda row: row.id)
 
 
 def steps_of_kinds(tx: Connection, customer_id: str, kinds: Sequence[str]) -> list[StepRow]:
     """All steps of these kinds, sent or not, by id."""
-    mine = select(*COLUMNS).where(step.c.customer_id == customer_id, step.c.kind.in_(kinds)).order_by(step.c.id)
-    return list(map(read_step, tx.execute(mine)))
+    return list(map(read_step, tx.execute(_OF_KINDS, {"customer": customer_id, "kinds": list(kinds)})))
 
 
 def unsent(tx: Connection, customer_id: str) -> list[StepRow]:

@@ -158,7 +158,10 @@ def _route(reader: Reader, name: str, table: Mapping[str, Any], cadence: Cadence
     known = {"audience": values.text, "crm": values.text, **_parsers(Policy)}
     given = reader.section(table, ("customers", name, "route"), known)
     ends = {key: given.pop(key) for key in ("audience", "crm") if key in given}
-    return Route(customer_id=name, **ends, policy=Policy(**given), cadence=cadence)
+    policy = Policy(**given)
+    for key, problem in values.contradictions(policy):
+        reader.wrong(("customers", name, "route", key), problem)
+    return Route(customer_id=name, **ends, policy=policy, cadence=cadence)
 
 
 def _parsers(kind: type) -> dict[str, Parser]:

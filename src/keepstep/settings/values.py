@@ -145,6 +145,19 @@ NAMED: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def contradictions(policy: Policy) -> list[tuple[str, str]]:
+    """Keys of a route that cannot work together, each with what is wrong and what would be right."""
+    found = []
+    prefix, other = policy.contact_tags_prefix.strip(), policy.tag_prefix.strip()
+    if prefix and prefix.casefold() == other.casefold():
+        found.append(
+            ("contact_tags_prefix", "is tag_prefix too: a list and a tag of one name would be one; change one")
+        )
+    if policy.lists_to == "custom_field" and not policy.lists_field.strip():
+        found.append(("lists_to", "needs lists_field; name the custom field that the lists go to"))
+    return found
+
+
 def clock(value: Any) -> str:
     if not is_loopback(url(value)):
         raise ValueError("is not on this machine; write the control door of the stand-ins, http://127.0.0.1:PORT")

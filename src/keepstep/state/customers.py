@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection as Tx
 from sqlalchemy import and_, bindparam, delete, func, select, update
 
-from keepstep.database import upsert
+from keepstep.database import replacing, upsert
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import act, connection, customer, metadata, secret, slot
 
@@ -50,7 +50,7 @@ def add(tx: Tx, customer_id: str, config: Mapping[str, Any], now: Instant) -> No
     otherwise."""
     upsert(tx, slot, [{"customer_id": customer_id, "wake": now}])
     row = {"customer_id": customer_id, "state": "active", "config": dict(config), "created": now}
-    upsert(tx, customer, [row], lambda new: {"config": new.config})
+    upsert(tx, customer, [row], replacing("config"))
 
 
 def every(tx: Tx) -> list[Customer]:
@@ -95,7 +95,7 @@ def set_connection(tx: Tx, customer_id: str, platform: str, account_id: str | No
     """Bind a platform's account, healthy; one that is there is replaced."""
     row = {"account_id": account_id, "health": "ok", "reason": None, "data": dict(data)}
     key = {"customer_id": customer_id, "platform": platform}
-    upsert(tx, connection, [key | row], lambda new: {name: new[name] for name in row})
+    upsert(tx, connection, [key | row], replacing(*row))
 
 
 # Built once: every turn asks it.
@@ -109,10 +109,15 @@ def connections(tx: Tx, customer_id: str) -> list[Connection]:
     return [Connection(*row) for row in tx.execute(_CONNECTIONS, {"customer": customer_id})]
 
 
+# Built once: every turn asks it.
+_COUNT = (
+    select(func.count()).select_from(connection).where(connection.c.platform.in_(bindparam("these", expanding=True)))
+)
+
+
 def count(tx: Tx, platforms: Sequence[str]) -> int:
     """How many connections to these platforms all customers have together."""
-    these = select(func.count()).select_from(connection).where(connection.c.platform.in_(platforms))
-    return tx.execute(these).scalar_one()
+    return tx.execute(_COUNT, {"these": list(platforms)}).scalar_one()
 
 
 def bind_account(tx: Tx, customer_id: str, platform: str, account_id: str) -> None:

@@ -20,6 +20,17 @@ _UNREAD = (
     .limit(bindparam("most", type_=Integer))
 )
 
+_WAITING = (
+    select(delivery.c.platform)
+    .where(delivery.c.customer_id == bindparam("customer"), delivery.c.state == "new")
+    .distinct()
+)
+
+
+def waiting(tx: Connection, customer_id: str) -> list[str]:
+    """The platforms that have new ones."""
+    return sorted(tx.execute(_WAITING, {"customer": customer_id}).scalars())
+
 
 def unread(tx: Connection, customer_id: str, platform: str, limit: int = 200) -> list[dict[str, Any]]:
     """New ones of a platform, oldest first: id, platform, received, headers, body."""

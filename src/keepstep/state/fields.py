@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection, select
 
-from keepstep.database import upsert
+from keepstep.database import replacing, upsert
 from keepstep.model.custom import CustomField
 from keepstep.schema.tables import field
 
@@ -33,4 +33,4 @@ def put(tx: Connection, customer_id: str, known: Sequence[Field]) -> None:
     rows = [
         {"customer_id": customer_id, "field_id": one.audience.field_id, **msgspec.to_builtins(one)} for one in known
     ]
-    upsert(tx, field, rows, lambda new: {name: new[name] for name in ("audience", "crm", "state", "reason")})
+    upsert(tx, field, rows, replacing("audience", "crm", "state", "reason"))

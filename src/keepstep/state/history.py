@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from keepstep.database import portions
 from keepstep.model.instant import Instant
@@ -29,6 +29,17 @@ class Past:
 
 _NAMES = ("at", "party_id", "kind", "body", "platform", "record_id")
 _COLUMNS = tuple(history.c[name] for name in _NAMES)
+# Built once: every decision asks it.
+_NEWEST = (
+    select(func.max(history.c.id))
+    .where(
+        history.c.customer_id == bindparam("customer"),
+        history.c.party_id.in_(bindparam("some", expanding=True)),
+        history.c.kind != READING,
+    )
+    .group_by(history.c.party_id)
+)
+_LATEST = select(*_COLUMNS).where(history.c.id.in_(_NEWEST))
 
 
 def append(tx: Connection, customer_id: str, rows: Sequence[Past]) -> None:
@@ -43,9 +54,7 @@ def latest(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[s
     """Party id to the last row that is no reading; parties without any are not in the answer."""
     found: dict[str, Past] = {}
     for some in portions(party_ids):
-        mine = (history.c.customer_id == customer_id, history.c.party_id.in_(some), history.c.kind != READING)
-        newest = select(func.max(history.c.id)).where(*mine).group_by(history.c.party_id)
-        for row in tx.execute(select(*_COLUMNS).where(history.c.id.in_(newest))):
+        for row in tx.execute(_LATEST, {"customer": customer_id, "some": some}):
             found[row.party_id] = Past(**row._mapping)
     return found
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, select, update
 
-from keepstep.database import upsert
+from keepstep.database import replacing, upsert
 from keepstep.schema.tables import label
 
 
@@ -43,7 +43,7 @@ def put(tx: Connection, customer_id: str, labels: Sequence[Label]) -> None:
     """Add or replace, by list id."""
     rows = [{"customer_id": customer_id, **asdict(item)} for item in labels]
     others = [column.name for column in _COLUMNS if column.name != "list_id"]
-    upsert(tx, label, rows, lambda new: {name: new[name] for name in others})
+    upsert(tx, label, rows, replacing(*others))
 
 
 def set_state(tx: Connection, customer_id: str, list_id: str, state: str, reason: str | None = None) -> None:

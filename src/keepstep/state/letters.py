@@ -34,17 +34,18 @@ def cause(letter: Letter) -> str:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Whose letter it is: the party as stored, and the person whose mark it left, with the mark's target."""
+    """Whose letter it is: the party as stored, and the person whose mark it left, with the words that were refused."""
 
     party: Party | None = None
     person: Person | None = None
-    target: str | None = None
+    words: str | None = None
 
     def freed(self) -> Party | None:
-        """The party without the mark, so that the next decision decides anew; None where there is none."""
+        """The party without the mark, so that the next decision decides anew; None where there is none. The same words
+        may be marked twice: together with others there was nothing else left to say."""
         if self.party is None or self.person is None:
             return None
-        kept = tuple(pair for pair in self.person.refused if pair[0] != self.target)
+        kept = tuple(pair for pair in self.person.refused if pair[1] != self.words)
         return self.party.with_person(replace(self.person, refused=kept))
 
 
@@ -55,8 +56,8 @@ def about(tx: Connection, customer_id: str, letter: Letter) -> About:
     if party is None or letter["payload"] is None:
         return About(party)
     words = fingerprint(letter["payload"])
-    marked = [(one, target) for one in party.people for target, refused in one.refused if refused == words]
-    return About(party, *marked[0]) if marked else About(party)
+    marked = [one for one in party.people if any(refused == words for _, refused in one.refused)]
+    return About(party, marked[0], words) if marked else About(party)
 
 
 def survivor(tx: Connection, customer_id: str, party_id: str | None) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from keepstep.database import upsert
+from keepstep.database import replacing, upsert
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import mark
 
@@ -28,7 +28,6 @@ _COLUMNS = (mark.c.platform, mark.c.name, mark.c.mark, mark.c.cursor, mark.c.due
 _MINE = select(*_COLUMNS).where(mark.c.customer_id == bindparam("customer"))
 _ONE = _MINE.where(mark.c.platform == bindparam("of"), mark.c.name == bindparam("named"))
 _EVERY = _MINE.order_by(mark.c.platform, mark.c.name)
-_DUE = _MINE.where(mark.c.due <= bindparam("now")).order_by(mark.c.due, mark.c.platform, mark.c.name)
 
 
 def get(tx: Connection, customer_id: str, platform: str, name: str) -> Mark:
@@ -43,14 +42,9 @@ def put(tx: Connection, customer_id: str, item: Mark) -> None:
     if item.data is not None:
         row["data"] = dict(item.data)  # type: ignore[assignment]
     key = {"customer_id": customer_id, "platform": item.platform, "name": item.name}
-    upsert(tx, mark, [key | row], lambda new: {name: new[name] for name in row})
+    upsert(tx, mark, [key | row], replacing(*row))
 
 
 def every(tx: Connection, customer_id: str) -> list[Mark]:
     """All chores of the customer."""
     return [Mark(*row) for row in tx.execute(_EVERY, {"customer": customer_id})]
-
-
-def due_chores(tx: Connection, customer_id: str, now: Instant) -> list[Mark]:
-    """Chores to run now, longest due first."""
-    return [Mark(*row) for row in tx.execute(_DUE, {"customer": customer_id, "now": now})]

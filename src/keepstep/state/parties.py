@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete, select, update
 
-from keepstep.database import portions, upsert
+from keepstep.database import portions, replacing, upsert
+from keepstep.database.statements import Excluded
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import alias, custody, entry, party, step, submission
 
@@ -31,23 +32,47 @@ _ALIAS: Sequence[Any] = (
     alias.c.reason,
     alias.c.since,
 )
+_HELD = (custody.c.kind, custody.c.value, custody.c.platform, custody.c.record_id)
+_HOLDER = (custody.c.value, custody.c.party_id, custody.c.platform, custody.c.record_id)
+
+# Built once: building one costs more than running it, and every page and every decision asks these.
+_SOME: BindParameter[Any] = bindparam("some", expanding=True)
+_DOCS = select(party.c.party_id, party.c.doc).where(
+    party.c.customer_id == bindparam("customer"), party.c.party_id.in_(_SOME)
+)
+_OF_RECORDS = select(*_ALIAS).where(
+    alias.c.customer_id == bindparam("customer"), alias.c.platform == bindparam("of"), alias.c.record_id.in_(_SOME)
+)
+_HOLDERS = (
+    select(*_HOLDER)
+    .where(
+        custody.c.customer_id == bindparam("customer"),
+        custody.c.kind == bindparam("which"),
+        custody.c.value.in_(_SOME),
+    )
+    .order_by(*_HOLDER)
+)
+_CUSTODY = select(custody.c.party_id, *_HELD).where(
+    custody.c.customer_id == bindparam("customer"), custody.c.party_id.in_(_SOME)
+)
 
 
 def load(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The documents of these parties as saved; a party that is not there is not in the answer."""
     found: dict[str, dict[str, Any]] = {}
     for some in portions(party_ids):
-        mine = select(party.c.party_id, party.c.doc).where(
-            party.c.customer_id == customer_id, party.c.party_id.in_(some)
-        )
-        found.update((row.party_id, row.doc) for row in tx.execute(mine))
+        found.update((row.party_id, row.doc) for row in tx.execute(_DOCS, {"customer": customer_id, "some": some}))
     return found
 
 
 def save(tx: Connection, customer_id: str, docs: Mapping[str, Mapping[str, Any]]) -> None:
     """Store documents by party id, new parties included; rev + 1."""
     rows = [{"customer_id": customer_id, "party_id": key, "doc": dict(docs[key])} for key in sorted(docs)]
-    upsert(tx, party, rows, lambda new: {"doc": new.doc, "rev": party.c.rev + 1})
+    upsert(tx, party, rows, _again)
+
+
+def _again(new: Excluded) -> dict[str, Any]:
+    return {"doc": new.doc, "rev": party.c.rev + 1}
 
 
 def ids(tx: Connection, customer_id: str, after: str = "", limit: int = 1000) -> list[str]:
@@ -86,8 +111,8 @@ def aliases(tx: Connection, customer_id: str, platform: str, record_ids: Sequenc
     """The aliases of these records that there are."""
     found: list[Alias] = []
     for some in portions(record_ids):
-        mine = (alias.c.customer_id == customer_id, alias.c.platform == platform, alias.c.record_id.in_(some))
-        found += [Alias(*row) for row in tx.execute(select(*_ALIAS).where(*mine))]
+        these = {"customer": customer_id, "of": platform, "some": some}
+        found += [Alias(*row) for row in tx.execute(_OF_RECORDS, these)]
     return found
 
 
@@ -121,7 +146,7 @@ def set_alias(
     """The record belongs to this party and to no other."""
     row = {"party_id": party_id, "standing": standing, "reason": reason, "since": now}
     key = {"customer_id": customer_id, "platform": platform, "record_id": record_id}
-    upsert(tx, alias, [key | row], lambda new: {name: new[name] for name in row})
+    upsert(tx, alias, [key | row], replacing(*row))
 
 
 def set_standing(
@@ -153,10 +178,8 @@ def holders(
 ) -> dict[str, list[tuple[str, str, str]]]:
     """Canonical value to its holders (party id, platform, record id); values nobody holds are not in the answer."""
     found: dict[str, list[tuple[str, str, str]]] = {}
-    columns = (custody.c.value, custody.c.party_id, custody.c.platform, custody.c.record_id)
     for some in portions(values):
-        mine = (custody.c.customer_id == customer_id, custody.c.kind == kind, custody.c.value.in_(some))
-        for row in tx.execute(select(*columns).where(*mine).order_by(*columns)):
+        for row in tx.execute(_HOLDERS, {"customer": customer_id, "which": kind, "some": some}):
             found.setdefault(row.value, []).append((row.party_id, row.platform, row.record_id))
     return found
 
@@ -166,10 +189,8 @@ def custody_of(
 ) -> dict[str, list[tuple[str, str, str, str]]]:
     """Party id to what it holds, sorted (kind, value, platform, record id); every party asked for is in the answer."""
     found: dict[str, list[tuple[str, str, str, str]]] = {party_id: [] for party_id in party_ids}
-    columns = (custody.c.kind, custody.c.value, custody.c.platform, custody.c.record_id)
     for some in portions(party_ids):
-        mine = (custody.c.customer_id == customer_id, custody.c.party_id.in_(some))
-        for row in tx.execute(select(custody.c.party_id, *columns).where(*mine)):
+        for row in tx.execute(_CUSTODY, {"customer": customer_id, "some": some}):
             found[row.party_id].append((row.kind, row.value, row.platform, row.record_id))
     return {party_id: sorted(rows) for party_id, rows in found.items()}
 
@@ -181,4 +202,4 @@ def set_custody(tx: Connection, customer_id: str, party_id: str, rows: Sequence[
     names = ("kind", "value", "platform", "record_id")
     held = [dict(zip(names, row, strict=True)) for row in sorted(set(rows))]
     owner = {"customer_id": customer_id, "party_id": party_id}
-    upsert(tx, custody, [owner | row for row in held], lambda new: {"party_id": new.party_id})
+    upsert(tx, custody, [owner | row for row in held], replacing("party_id"))

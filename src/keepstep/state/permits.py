@@ -8,7 +8,7 @@ in equal parts, so
 that no claim has to read a row which somebody else holds.
 """
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from keepstep.database import upsert
 from keepstep.model.instant import Instant
@@ -41,6 +41,14 @@ _TAKEN = (
     .where(permit.c.key == bindparam("of"), permit.c.n == bindparam("which"))
     .values(free_at=bindparam("until"), day=bindparam("today"), used=bindparam("count"))
 )
+
+
+_BACK_AT = (
+    update(permit)
+    .where(permit.c.key == bindparam("of"), permit.c.n == bindparam("which"))
+    .values(free_at=bindparam("until"))
+)
+_BACK_IF_OURS = _BACK_AT.where(permit.c.free_at == bindparam("held"))
 
 
 def claim(
@@ -83,8 +91,11 @@ def give_back(tx: Connection, key: str, n: int, at: Instant, held: Instant | Non
     hold ran out and
     which somebody else has claimed since is left to them.
     """
-    same = [] if held is None else [permit.c.free_at == held]
-    tx.execute(update(permit).where(*_is(key, n), *same).values(free_at=at))
+    these = {"of": key, "which": n, "until": at}
+    if held is None:
+        tx.execute(_BACK_AT, these)
+    else:
+        tx.execute(_BACK_IF_OURS, these | {"held": held})
 
 
 def used_today(tx: Connection, key: str, now: Instant) -> int:
@@ -99,7 +110,3 @@ def stop_until(tx: Connection, key: str, instant: Instant, *, rows: int = ROWS) 
     # One order for everybody who locks several rows, so that two stops do not wait for each other.
     tx.execute(select(permit.c.n).where(permit.c.key == key).order_by(permit.c.n).with_for_update())
     tx.execute(update(permit).where(permit.c.key == key, permit.c.stop < instant).values(stop=instant))
-
-
-def _is(key: str, n: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return (permit.c.key == key, permit.c.n == n)

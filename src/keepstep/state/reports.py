@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from keepstep.database import portions, upsert
 from keepstep.model.contact import Report
@@ -11,6 +11,16 @@ from keepstep.model.instant import Instant
 from keepstep.schema.tables import report
 
 _COLUMNS = tuple(report.c[name] for name in Report.__dataclass_fields__)
+# Built once: every decision asks it.
+_OF_RECORDS = (
+    select(*_COLUMNS)
+    .where(
+        report.c.customer_id == bindparam("customer"),
+        report.c.platform == bindparam("of"),
+        report.c.record_id.in_(bindparam("some", expanding=True)),
+    )
+    .order_by(report.c.at, report.c.id)
+)
 
 
 def store(tx: Connection, customer_id: str, platform: str, lines: Sequence[Report], now: Instant) -> list[str]:
@@ -38,8 +48,7 @@ def of_records(
     """Record id to its lines, oldest first; records without any are not in the answer."""
     found: dict[str, list[Report]] = {}
     for some in portions(record_ids):
-        mine = (report.c.customer_id == customer_id, report.c.platform == platform, report.c.record_id.in_(some))
-        for row in tx.execute(select(*_COLUMNS).where(*mine).order_by(report.c.at, report.c.id)):
+        for row in tx.execute(_OF_RECORDS, {"customer": customer_id, "of": platform, "some": some}):
             values: dict[str, Any] = dict(row._mapping)
             found.setdefault(row.record_id, []).append(Report(**values))
     return {record_id: tuple(lines) for record_id, lines in found.items()}

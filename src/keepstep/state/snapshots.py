@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from keepstep.database import canonical_json, portions, upsert
 from keepstep.database.statements import Excluded
@@ -11,6 +11,15 @@ from keepstep.model.instant import Instant
 from keepstep.schema.tables import snapshot
 
 Reading = tuple[Mapping[str, Any], Instant, bool]
+
+# Built once: building one costs more than running it.
+_SOME = (
+    snapshot.c.customer_id == bindparam("customer"),
+    snapshot.c.platform == bindparam("of"),
+    snapshot.c.record_id.in_(bindparam("some", expanding=True)),
+)
+_READ = select(snapshot.c.record_id, snapshot.c.body, snapshot.c.read_at, snapshot.c.whole).where(*_SOME)
+_BEFORE = select(snapshot.c.record_id, snapshot.c.previous_at).where(*_SOME, snapshot.c.previous_at.is_not(None))
 
 
 def store(
@@ -39,9 +48,8 @@ def previous(tx: Connection, customer_id: str, platform: str, record_ids: Sequen
     """Record id to the moment it was last read with another body than now, for those that ever were."""
     found: dict[str, Instant] = {}
     for some in portions(record_ids):
-        mine = (snapshot.c.customer_id == customer_id, snapshot.c.platform == platform, snapshot.c.record_id.in_(some))
-        rows = tx.execute(select(snapshot.c.record_id, snapshot.c.previous_at).where(*mine))
-        found.update((row.record_id, row.previous_at) for row in rows if row.previous_at is not None)
+        rows = tx.execute(_BEFORE, {"customer": customer_id, "of": platform, "some": some})
+        found.update((row.record_id, row.previous_at) for row in rows)
     return found
 
 
@@ -64,10 +72,8 @@ def _read_again(new: Excluded) -> dict[str, object]:
 def get(tx: Connection, customer_id: str, platform: str, record_ids: Sequence[str]) -> dict[str, Reading]:
     """Record id to (raw body, read at, whole), for those that were read."""
     found: dict[str, Reading] = {}
-    columns = (snapshot.c.record_id, snapshot.c.body, snapshot.c.read_at, snapshot.c.whole)
     for some in portions(record_ids):
-        mine = (snapshot.c.customer_id == customer_id, snapshot.c.platform == platform, snapshot.c.record_id.in_(some))
-        for row in tx.execute(select(*columns).where(*mine)):
+        for row in tx.execute(_READ, {"customer": customer_id, "of": platform, "some": some}):
             found[row.record_id] = (row.body, row.read_at, row.whole)
     return found
 

@@ -4,14 +4,20 @@ person."""
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, select, update
 
-from keepstep.database import portions, upsert
+from keepstep.database import portions, replacing, upsert
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import submission
 
 Stage = Literal["waiting", "stuck", "review"]
 STUCK, REVIEW = 86_400.0, 259_200.0
+# Built once: every decision asks it.
+_UNRESOLVED = (
+    select(submission)
+    .where(submission.c.customer_id == bindparam("customer"), submission.c.state != "resolved")
+    .order_by(submission.c.since, submission.c.record_id)
+)
 
 
 def open_one(
@@ -29,7 +35,7 @@ def open_one(
         return False
     values = {"party_id": party_id, "payload": dict(payload), "address": address, "state": "waiting", "since": now}
     key = {"customer_id": customer_id, "record_id": record_id}
-    upsert(tx, submission, [key | values], lambda new: {name: new[name] for name in values})
+    upsert(tx, submission, [key | values], replacing(*values))
     return True
 
 
@@ -59,9 +65,7 @@ def of_records(tx: Connection, customer_id: str, record_ids: Sequence[str]) -> d
 
 def unresolved(tx: Connection, customer_id: str) -> list[dict[str, Any]]:
     """Every one that waits, oldest first."""
-    mine = select(submission).where(submission.c.customer_id == customer_id, submission.c.state != "resolved")
-    rows = tx.execute(mine.order_by(submission.c.since, submission.c.record_id)).mappings()
-    return [dict(row) for row in rows]
+    return [dict(row) for row in tx.execute(_UNRESOLVED, {"customer": customer_id}).mappings()]
 
 
 def stage(row: Mapping[str, Any], now: Instant) -> Stage:

@@ -17,7 +17,7 @@ from keepstep.model.contact import Side
 from keepstep.model.errors import Blocked, Missing, Permanent, Transient, Unanswered
 from keepstep.model.instant import Instant
 from keepstep.model.party import Party
-from keepstep.model.settle import outdated, refused, settle, submitted, withdrawn
+from keepstep.model.settle import found_so, outdated, refused, settle, submitted, withdrawn
 from keepstep.queue import Job, Slot, State, StepRow
 from keepstep.state import customers, dead_letters, journal, readings, submissions
 from keepstep.submit import custody, past
@@ -177,7 +177,9 @@ class _Tally:
                 self._created(row)
                 self.done.append(row.id)
             case Nothing():
-                self._keep(settle(self._party(row), step, {}))
+                # At a second try it may have been our first one: its answer is all that was lost then.
+                party = self._party(row)
+                self._keep(settle(party, step, {}) if row.tries else found_so(party, step))
                 self.done.append(row.id)
             case Accepted() if row.kind == "submit":
                 self._keep(submitted(self._party(row), step, "waiting", self.now))
@@ -198,13 +200,22 @@ class _Tally:
 
     def _meant(self, row: StepRow, outcome: Outcome) -> Outcome:
         """What an outcome comes to for this very step."""
-        if isinstance(outcome, Dead) and outcome.status == 409 and custody.is_swapping(self.tx, self.desk, row):
-            return Retry(SLOW, outcome.reason)  # the other one is about to let go of the address
+        if isinstance(outcome, Dead) and outcome.status == 409 and custody.is_carried(self.tx, self.desk, row):
+            outcome = Retry(SLOW, outcome.reason)  # whoever has the address may let go of it; for a day there is time
+        if isinstance(outcome, Dead) and self._never_dies(row, outcome):
+            tries, status = row.tries + 1, outcome.status
+            telemetry.report(Event.trouble, self.desk.customer_id, kind=row.kind, status=status, tries=tries)
+            return Retry(HOURLY, outcome.reason)
         if isinstance(outcome, Retry) and row.kind in CREATING:
             self._creation_again(row)
         if isinstance(outcome, Retry) and self._is_enough(row, outcome):
             return Dead(f"gave up after {row.tries + 1} tries: {outcome.reason}")
         return outcome
+
+    def _never_dies(self, row: StepRow, outcome: Dead) -> bool:
+        """An opt-out that is refused goes on, whatever else of its record is in the way; but nobody is mailed who is
+        not there."""
+        return row.lane == Lane.consent and not (row.side == Side.audience and outcome.status == 404)
 
     def _creation_again(self, row: StepRow) -> None:
         """A creation that did not happen frees its person; the next decision makes it anew from what is so then."""

@@ -41,7 +41,8 @@ def custody_rows(
     rows = []
     for person in party.people:
         contact = here.get(person.record_id)
-        fields = audience_fields(contact) if contact else {}
+        left = contact is None or (contact.deleted and person.individual)
+        fields = {} if contact is None or left else audience_fields(contact)
         if fields.get("email"):
             rows.append(("email", email(fields["email"]), desk.route.audience, person.record_id))
         if fields.get("phone"):
@@ -72,8 +73,8 @@ def ask(tx: Connection, desk: Desk, decisions: Sequence[Decision], given_up: boo
     wishes = [_wish(step) for step in wanted] + [_wish(row) for row in stored]
     unique = {wish.method: wish for wish in sorted(wishes, key=lambda one: one.sent)}
     coming = _coming(tx, desk)
-    addresses = sorted({wish.address for wish in unique.values()})
-    return Turns(turns([*unique.values(), *coming], _holders(tx, desk, addresses, rows, coming)), tuple(rows))
+    holders = _holders(tx, desk, list(unique.values()), rows, coming)
+    return Turns(turns([*unique.values(), *coming], holders), tuple(rows))
 
 
 def _wish(item: Step | StepRow) -> Wish:
@@ -94,17 +95,23 @@ def _coming(tx: Connection, desk: Desk) -> list[Wish]:
 
 
 def _holders(
-    tx: Connection, desk: Desk, addresses: Sequence[str], rows: Sequence[StepRow], coming: Sequence[Wish]
+    tx: Connection, desk: Desk, wishes: Sequence[Wish], rows: Sequence[StepRow], coming: Sequence[Wish]
 ) -> dict[str, list[tuple[str, str]]]:
-    """Who carries these in the CRM. A swap under way has let go of its old address first, or will find that it has."""
+    """Who carries these in the CRM and has the address still, or is about to leave it. Whoever has given it up and
+    writes nothing, such as somebody who opted out since, keeps nobody waiting. A swap under way has let go of its old
+    address first, or will find that it has."""
     gone = {str(row.payload["method"]) for row in rows if row.kind == "swap_email" and row.job_id is not None}
-    there = parties.holders(tx, desk.customer_id, "email", addresses)
-    found = {
-        address: [
-            (party, method) for party, platform, method in held if platform == desk.route.crm and method not in gone
+    moving = {wish.method for wish in wishes}
+    there = parties.holders(tx, desk.customer_id, "email", sorted({wish.address for wish in wishes}))
+    found = {}
+    for address, held in there.items():
+        keeping = {party for party, platform, _ in held if platform == desk.route.audience}
+        carried = [(party, method) for party, platform, method in held if platform == desk.route.crm]
+        found[address] = [
+            (party, method)
+            for party, method in carried
+            if method not in gone and (party in keeping or method in moving)
         ]
-        for address, held in there.items()
-    }
     for wish in coming:
         found.setdefault(wish.address, []).append((wish.party_id, wish.method))
     return found
@@ -163,8 +170,8 @@ def given_up(tx: Connection, desk: Desk, rows: Sequence[StepRow], now: Instant) 
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in items], now)
 
 
-def is_swapping(tx: Connection, desk: Desk, row: StepRow) -> bool:
-    """Is the address that this step wants being left by a swap of ours, which has not let go of it yet?"""
-    wanted = email(row.payload.get("value"))
-    swaps = [one for one in queue.steps_of_kinds(tx, desk.customer_id, ("swap_email",)) if one.job_id is not None]
-    return any(email(one.payload.get("was")) == wanted for one in swaps)
+def is_carried(tx: Connection, desk: Desk, row: StepRow) -> bool:
+    """Is the address that this step wants on another party of ours in the CRM, which may be about to let go of it?"""
+    wanted = email(row.payload.get("value")) if row.kind in MOVES else ""
+    there = parties.holders(tx, desk.customer_id, "email", [wanted] if wanted else []).get(wanted, [])
+    return any(party != row.party_id and platform == desk.route.crm for party, platform, _ in there)

@@ -10,7 +10,8 @@ from keepstep import queue
 from keepstep.desk import Desk
 from keepstep.model.canonical import email, phone
 from keepstep.model.change import Lane, Step
-from keepstep.model.contact import Side
+from keepstep.model.consent import proves_opt_in
+from keepstep.model.contact import Method, Side
 from keepstep.model.decide import Decision, Setting, decide
 from keepstep.model.instant import Instant
 from keepstep.model.party import Act, Party, Person
@@ -92,7 +93,7 @@ def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: 
     for person, before in zip(party.people, case.party.people, strict=True):
         if (person.standing, person.reason) != (before.standing, before.reason):
             parties.set_standing(tx, desk.customer_id, shelf, person.record_id, person.standing, now, person.reason)
-        if person.imported and person.opted_in is True and before.opted_in is None:
+        if before.opted_in is None and any(proves_opt_in(person, method) for method in _method_of(case, person)):
             _learn(tx, desk)
         if before.submission and not person.submission:
             _resolve(tx, desk, person, before.submission.since)
@@ -120,6 +121,12 @@ def _watch(tx: Connection, desk: Desk, now: Instant) -> None:
     """An opt-out of somebody who waits in the batch is owed from this moment on."""
     mark = marks.get(tx, desk.customer_id, desk.route.crm, "watch_batch")
     marks.put(tx, desk.customer_id, replace(mark, due=now))
+
+
+def _method_of(case: Case, person: Person) -> list[Method]:
+    """The email method that stands for a person, as read; none where it was not."""
+    people = case.readings.crm.individuals if case.readings.crm else ()
+    return [method for one in people for method in one.methods if method.record_id == person.email_method]
 
 
 def _learn(tx: Connection, desk: Desk) -> None:
@@ -178,11 +185,18 @@ def _allowed(
     steps = [_as_urgent_as(case.entry.lane, step) for step in steps]
     free = []
     for step in steps:
-        if taken.setdefault(_claims(step), step.member or "") == step.member:
-            fit = _without_known_phone(tx, desk, step) if step.kind in CREATING else step
-            free.append(custody.turned(fit, asked, case.readings.crm))
-        elif person := decision.party.person(step.member or ""):
+        person = decision.party.person(step.member or "")
+        claimed = taken.setdefault(_claims(step), step.member or "") == step.member
+        fit = _without_known_phone(tx, desk, step) if step.kind in CREATING else step
+        fit = custody.turned(fit, asked, case.readings.crm)
+        if person and not claimed:
             decision = replace(decision, party=decision.party.with_person(custody.waiting(person)))
+        elif person and person.was_refused(fit.target, fit.payload):
+            # Decided in other words than these, which are what was sent and refused: again would be for ever.
+            parked = replace(person, standing="parked", reason="refused_by_vendor")
+            decision = replace(decision, party=decision.party.with_person(parked))
+        else:
+            free.append(fit)
     return decision, free
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from keepstep import queue
-from keepstep.desk import Desk, asking, pause_after
+from keepstep import queue, telemetry
+from keepstep.desk import BLOCKED_PAUSE, Desk, asking, pause_after
 from keepstep.model.canonical import email
 from keepstep.model.change import Lane
 from keepstep.model.contact import CrmContact, Report
@@ -17,7 +17,7 @@ from keepstep.model.errors import Permanent, Transient
 from keepstep.model.instant import Instant
 from keepstep.model.party import Label, Party, Person, Readings
 from keepstep.queue import Entry, Slot
-from keepstep.state import fields, labels, marks, parties, readings, reports, submissions
+from keepstep.state import fields, journal, labels, marks, parties, readings, reports, submissions
 
 REREADS = 50
 REREAD_SECONDS = 5.0
@@ -61,18 +61,30 @@ def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> li
     told = reports.of_records(tx, desk.customer_id, desk.route.audience, list(here))
     flying = _flying(tx, desk.customer_id, list(found))
     found |= {key: _never_sent(tx, desk, party) for key, party in found.items() if key not in flying}
-    return [
-        Case(
-            entry,
-            found[entry.party_id],
-            _stored(desk, found[entry.party_id], here, there, before, told),
-            in_flight=entry.party_id in flying,
-            postponed="unknown_call" if flying.get(entry.party_id) else None,
-            again=LOOKED_AT if flying.get(entry.party_id) else None,
-        )
-        for entry in entries
-        if entry.party_id in found
-    ]
+    known = [entry for entry in entries if entry.party_id in found]
+    read = {entry.party_id: _understood(desk, found[entry.party_id], here, there, before, told) for entry in known}
+    return [_case(tx, desk, entry, found[entry.party_id], read[entry.party_id], flying) for entry in known]
+
+
+def _understood(desk: Desk, party: Party, *stored: Any) -> Readings | Exception:
+    """What both sides say of a party, or the failure: a reading that cannot be understood is this party's alone."""
+    try:
+        return _stored(desk, party, *stored)
+    except Exception as failure:
+        return failure
+
+
+def _case(
+    tx: Connection, desk: Desk, entry: Entry, party: Party, read: Readings | Exception, flying: Mapping[str, bool]
+) -> Case:
+    if isinstance(read, Exception):
+        why = {"chore": "stored reading", "why": type(read).__name__}
+        journal.append(tx, desk.customer_id, [(desk.clock.now(), party.party_id, "read_failed", why)])
+        telemetry.note(telemetry.Process.failed, source="stored_reading", **telemetry.trouble_of(read))
+        return Case(entry, party, postponed="not_understood", again=BLOCKED_PAUSE)
+    if flying.get(party.party_id):
+        return Case(entry, party, read, in_flight=True, postponed="unknown_call", again=LOOKED_AT)
+    return Case(entry, party, read, in_flight=party.party_id in flying)
 
 
 def _never_sent(tx: Connection, desk: Desk, party: Party) -> Party:

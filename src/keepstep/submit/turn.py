@@ -11,12 +11,13 @@ from functools import partial
 from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
-from keepstep.desk import BLOCKED_PAUSE, DELIVERIES, LONGEST_JITTER, LONGEST_PAUSE, Chore, Desk, pause_after
+from keepstep.desk import ACCOUNT, BLOCKED_PAUSE, DELIVERIES, LONGEST_JITTER, LONGEST_PAUSE, Chore, Desk, pause_after
 from keepstep.model.errors import Blocked, Permanent, Problem, Transient
 from keepstep.model.instant import Instant
-from keepstep.queue import Entry, Fenced, Paused, Slot
+from keepstep.queue import Entry, Fenced, Job, Paused, Slot
 from keepstep.state import customers, deliveries, journal, marks
-from keepstep.submit import calls, decided, load
+from keepstep.state.marks import Mark
+from keepstep.submit import calls, decided, holds, load
 
 Step = Callable[[Desk, Slot], Awaitable[object]]
 
@@ -27,11 +28,12 @@ async def turn(desk: Desk, slot: Slot, readers: Mapping[str, Step], chores: Sequ
     `readers`: how each platform's deliveries are read.
     """
     try:
-        for job in await desk.db.run(queue.unresolved, slot, desk.clock.now()):
-            await calls.look(desk, slot, job)
-        for platform, read in readers.items():
-            await _guarded(desk, slot, platform, partial(read, desk, slot), DELIVERIES)
-        await _chore(desk, slot, chores)
+        while (due := await _taken(desk, slot, readers, chores)) is not None:
+            await _guarded(desk, slot, due.platform, partial(due.run, desk, slot), due.name)
+            if due.name != ACCOUNT:
+                break
+        if await desk.db.run(_rests, desk, slot):
+            return
         await _guarded(desk, slot, desk.route.crm, lambda: decide(desk, slot))
         jobs = await desk.db.run(decided.form, desk, slot, desk.clock.now())
         slot = await calls.make(desk, slot, jobs)
@@ -53,20 +55,58 @@ async def decide(desk: Desk, slot: Slot) -> None:
     await desk.db.run(decided.store, desk, slot, cases, verdicts, desk.clock.now())
 
 
-async def _chore(desk: Desk, slot: Slot, chores: Sequence[Chore]) -> None:
-    """One piece of the chore that has been due longest; chores of a blocked connection wait."""
-    due = await desk.db.run(_due, desk, slot, chores)
-    if due is None:
-        return
-    await _guarded(desk, slot, due.platform, lambda: due.run(desk, slot), due.name)
+async def _taken(desk: Desk, slot: Slot, readers: Mapping[str, Step], chores: Sequence[Chore]) -> Chore | None:
+    """Make sure of the accounts, look at open calls, read deliveries; the chore to do then. Most turns have a chore to
+    do and nothing else."""
+    jobs, waiting, due = await desk.db.run(_opened, desk, slot, chores)
+    while due is not None and due.name == ACCOUNT:
+        await _guarded(desk, slot, due.platform, partial(due.run, desk, slot), due.name)
+        jobs, waiting, due = await desk.db.run(_opened, desk, slot, chores)
+    if not jobs and not waiting:
+        return due
+    for job in jobs:
+        await calls.look(desk, slot, job)
+    for platform, read in readers.items():
+        if platform in waiting:
+            await _guarded(desk, slot, platform, partial(read, desk, slot), DELIVERIES)
+    return await desk.db.run(_due, desk, slot, chores)
+
+
+def _opened(
+    tx: Connection, desk: Desk, slot: Slot, chores: Sequence[Chore]
+) -> tuple[list[Job], list[str], Chore | None]:
+    """T1: calls to look at, platforms with deliveries to read, and the due chore where there is neither; before
+    anything else the account, where that is due."""
+    due = _due(tx, desk, slot, sorted(chores, key=lambda chore: chore.name != ACCOUNT))
+    if due is not None and due.name == ACCOUNT:
+        return [], [], due
+    jobs = queue.unresolved(tx, slot, desk.clock.now())
+    waiting = deliveries.waiting(tx, desk.customer_id)
+    return jobs, waiting, None if jobs or waiting else due
+
+
+def _rests(tx: Connection, desk: Desk, slot: Slot) -> bool:
+    """Nothing is to be decided or sent: the turn ends here."""
+    now = desk.clock.now()
+    if queue.has_work(tx, slot, now):
+        return False
+    holds.finish(tx, desk.customer_id)
+    queue.release(tx, slot, now)
+    return True
 
 
 def _due(tx: Connection, desk: Desk, slot: Slot, chores: Sequence[Chore]) -> Chore | None:
-    """The most urgent chore that is due; `chores` is in order of urgency. Those of a blocked connection are put off."""
+    """The most urgent chore that is due; `chores` is in order of urgency. Those of a blocked connection are put off.
+    One that this customer never had is due now, unless another one begins it."""
     queue.guard(tx, slot)
     now = desk.clock.now()
     blocked = {one.platform for one in customers.connections(tx, desk.customer_id) if one.health == "blocked"}
-    waiting = {(mark.platform, mark.name): mark for mark in marks.due_chores(tx, desk.customer_id, now)}
+    known = {(mark.platform, mark.name): mark for mark in marks.every(tx, desk.customer_id)}
+    for chore in chores:
+        if chore.first and (chore.platform, chore.name) not in known:
+            known[chore.platform, chore.name] = Mark(chore.platform, chore.name, due=now)
+            marks.put(tx, desk.customer_id, known[chore.platform, chore.name])
+    waiting = {place: mark for place, mark in known.items() if mark.due is not None and mark.due <= now}
     due = [chore for chore in chores if (chore.platform, chore.name) in waiting]
     for chore in due:
         if chore.platform in blocked:
@@ -91,7 +131,7 @@ async def _guarded(
         await desk.db.run(_later, desk, slot, platform, chore, after, str(problem), longest)
     except Exception as failure:  # a bug in one piece of work must not keep the customer's others from their turn
         telemetry.note(telemetry.Process.failed, source=chore or "reading", **telemetry.trouble_of(failure))
-        await desk.db.run(_later, desk, slot, platform, chore, None, type(failure).__name__)
+        await desk.db.run(_later, desk, slot, platform, chore, None, type(failure).__name__, BLOCKED_PAUSE)
 
 
 def _block(tx: Connection, desk: Desk, slot: Slot, platform: str, problem: Blocked, chore: str | None) -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection as Tx
 
+from keepstep.model.custom import bind
+from keepstep.model.customer import Policy
 from keepstep.model.errors import Blocked, NotGranted, Problem, Refused
 from keepstep.state import customers, fields
 from keepstep.wiring import readiness
@@ -62,6 +64,7 @@ def _chosen(known: list[str], customer_id: str | None) -> list[str]:
 def _checks(desk: "Desk") -> list[tuple[str, str, Callable[["Desk"], Awaitable[Found]]]]:
     audience, crm = desk.route.audience, desk.route.crm
     return [
+        (audience, "route", _idle),
         (audience, "account", lambda desk: _account(desk.audience.account)),
         (crm, "account", lambda desk: _account(desk.crm.account)),
         (crm, "tags", _tags),
@@ -87,13 +90,36 @@ async def _account(account: Callable[[], Awaitable[str]]) -> Found:
 async def _tags(desk: "Desk") -> Found:
     """Tags have no endpoint to make them: staff must, by hand (Virtuous facts 11)."""
     if desk.route.policy.lists_to != "tags":
-        return "ok", f"none are needed: lists go to the custom field {desk.route.policy.lists_field!r}", ""
+        return await _lists_field(desk)
     names = {name for _, name in await desk.crm.tags()}
     wanted = [f"{desk.route.policy.tag_prefix}{name}" for _, name in await desk.audience.lists()]
     missing = sorted(set(wanted) - names)
     if not missing:
         return "ok", f"{len(wanted)} tags are there", ""
     return "person", f"{len(missing)} tags are missing", "create: " + ", ".join(missing)
+
+
+async def _lists_field(desk: "Desk") -> Found:
+    """Where lists go to a custom field, there must be one of that name that can hold them."""
+    wanted = desk.route.policy.lists_field
+    found = [one.paused for one in bind((), await desk.crm.fields(), lists_field=wanted)]
+    if found == [None]:
+        return "ok", f"none are needed: lists go to the custom field {wanted!r}", ""
+    why = "there is no such custom field" if not found else f"that custom field cannot hold them ({found[0]})"
+    return "person", f"lists go to {wanted!r}, and {why}", "make the field, or correct lists_field"
+
+
+async def _idle(desk: "Desk") -> Found:
+    """A setting that does nothing must not look as if it did, a limit that protects least of all."""
+    policy, default = desk.route.policy, Policy()
+    idle = ["brake_floor", "brake_share"]  # nothing is braked yet
+    idle += [] if policy.soft_bounces == "count" else ["soft_bounce_count", "soft_bounce_span"]
+    idle += [] if policy.lists_to == "custom_field" else ["lists_field", "lists_precedence"]
+    idle += [] if policy.custom_fields == "by_name" else ["custom_fields_owner"]
+    named = [name for name in idle if getattr(policy, name) != getattr(default, name)]
+    if not named:
+        return "ok", "every setting of it does something", ""
+    return "person", f"without effect as it is set: {', '.join(named)}", "leave them out, or set what they belong to"
 
 
 async def _custom_fields(desk: "Desk") -> Found:

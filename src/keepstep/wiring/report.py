@@ -52,6 +52,7 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
         "waiting_longest_seconds": max((now - row["since"] for row in unresolved), default=0.0),
         **waiting.stages(tx, route, now),
         **plans.shown(tx, route, now),
+        "held": waiting.held(aliases, route, now),
         "dead_letters": dead_letters.count(tx, customer_id),
         "last_trouble": _trouble(tx, customer_id),
         "calls_today": {route.audience: permits.used_today(tx, key, now)},

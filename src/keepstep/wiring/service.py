@@ -16,7 +16,7 @@ from keepstep.model.errors import Misconfigured, Refused
 from keepstep.model.instant import Instant
 from keepstep.ports import Chance, Clock, Connection, Connector, Grant, Http, Permits, Wake
 from keepstep.settings import Settings
-from keepstep.state import customers, marks
+from keepstep.state import customers, journal, marks
 from keepstep.state.vault import Secret, Vault
 from keepstep.tokens import KeyGrant, OAuthGrant, Pace, start_over
 from keepstep.wire.http import Breaker
@@ -27,6 +27,8 @@ from keepstep.wiring.standin import announce
 
 OURS = "keepstep"
 GOODBYE = 20.0
+# For so long the door of a customer that another process added may be unknown.
+DOORS_SECONDS = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,14 +50,18 @@ class Service:
     _desks: dict[str, Desk] = field(default_factory=dict)
     _permits: dict[str, Permits] = field(default_factory=dict)
     _pace: dict[str, Pace] = field(default_factory=dict)
+    _doors: dict[str, tuple[Instant, Mapping[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.woken = self.clock.wake()
 
     @property
     def signatures(self) -> Mapping[str, Callable[[Mapping[str, str]], Sequence[str]]]:
-        """How each platform that sends webhooks signs them."""
-        return {name: one.signatures for name, one in self.connectors.items() if one.signatures}
+        """How each platform that sends webhooks signs them: in the headers that the settings name, else in the known
+        ones."""
+        known = {name: one.signatures for name, one in self.connectors.items() if one.signatures}
+        named = {name: one.signature_headers for name, one in self.settings.platforms.items() if one.signature_headers}
+        return known | {name: _in_headers(names) for name, names in named.items() if name in known}
 
     async def desk(self, customer_id: str) -> Desk:
         """The customer's desk, opened once. Its secrets are read every time: another process may have stored them."""
@@ -166,18 +172,34 @@ class Service:
 
     async def sender(self, platform: str, token: str) -> tuple[str, tuple[bytes, ...], str | None] | None:
         """Customer id, webhook secrets and the account that is bound, behind a door token."""
-        return await self.db.run(self._sender, platform, token)
+        return await self.db.run(self._sender, platform, token, self.clock.now())
 
-    def _sender(self, tx: Tx, platform: str, token: str) -> tuple[str, tuple[bytes, ...], str | None] | None:
-        for one in customers.every(tx):
-            known = self.vault.get(tx, one.customer_id, platform, "door_token")
-            if known is not None and known.reveal() == token and self._has_door(one.customer_id, platform):
-                fields = ("webhook_secret", "webhook_secret_previous")
-                found = (self.vault.get(tx, one.customer_id, platform, name) for name in fields)
-                bound = customers.get_connection(tx, one.customer_id, platform)
-                secrets = tuple(secret.reveal().encode() for secret in found if secret)
-                return one.customer_id, secrets, bound.account_id if bound else None
-        return None
+    def _sender(
+        self, tx: Tx, platform: str, token: str, now: Instant
+    ) -> tuple[str, tuple[bytes, ...], str | None] | None:
+        customer_id = self._behind(tx, platform, token, now)
+        if customer_id is None or not self._has_door(customer_id, platform):
+            return None
+        if self._opened_secret(tx, customer_id, platform, "door_token") != Secret(token):
+            return None  # it was replaced since
+        fields = ("webhook_secret", "webhook_secret_previous")
+        found = (self._opened_secret(tx, customer_id, platform, name) for name in fields)
+        bound = customers.get_connection(tx, customer_id, platform)
+        secrets = tuple(secret.reveal().encode() for secret in found if secret)
+        return customer_id, secrets, bound.account_id if bound else None
+
+    def _behind(self, tx: Tx, platform: str, token: str, now: Instant) -> str | None:
+        """Whose door a token opens. Strangers choose tokens: ours are all opened once in a while, not at every guess.
+
+        A customer whose secrets no key opens any more must not shut the others' doors.
+        """
+        read_at, doors = self._doors.get(platform, (None, {}))
+        if token not in doors and (read_at is None or now - read_at > DOORS_SECONDS):
+            ids = [one.customer_id for one in customers.every(tx)]
+            held = {one: self._opened_secret(tx, one, platform, "door_token") for one in ids}
+            doors = {known.reveal(): one for one, known in held.items() if known}
+            self._doors[platform] = now, doors
+        return doors.get(token)
 
     def _has_door(self, customer_id: str, platform: str) -> bool:
         """Webhooks about contacts of the audience side are in no vendor's document: a route must ask for them."""
@@ -224,6 +246,7 @@ class Service:
         """Store credentials; make the door token and webhook secret where missing; unblock the connection."""
         await self.db.run(self._add, customer_id, platform, secrets, self.clock.now())
         self._desks.pop(customer_id, None)
+        self._doors.clear()
         token = await self.db.run(self.vault.get, customer_id, platform, "door_token")
         has_door = self.hook_url(platform, token) is not None
         return {
@@ -246,7 +269,7 @@ class Service:
         if self.connectors[platform].signatures and self._has_door(customer_id, platform):
             made += [(platform, "door_token"), (platform, "webhook_secret")]
         for owner, name in made:
-            if not self._opens(tx, customer_id, owner, name):
+            if self._opened_secret(tx, customer_id, owner, name) is None:
                 secret = Secret(base64.urlsafe_b64encode(self.chance.token(32)).decode().rstrip("="))
                 self.vault.put(tx, customer_id, owner, name, secret, now)
         queue.let_go(tx, customer_id, "blocked", now)
@@ -254,12 +277,12 @@ class Service:
             if mark.platform == platform and mark.due is not None and mark.due > now:
                 marks.put(tx, customer_id, replace(mark, due=now))
 
-    def _opens(self, tx: Tx, customer_id: str, platform: str, name: str) -> bool:
-        """Is the secret there, and does a key of ours open it? Under a lost key it is as good as gone."""
+    def _opened_secret(self, tx: Tx, customer_id: str, platform: str, name: str) -> Secret | None:
+        """The secret, if it is there and a key of ours opens it. Under a lost key it is as good as gone."""
         try:
-            return self.vault.get(tx, customer_id, platform, name) is not None
+            return self.vault.get(tx, customer_id, platform, name)
         except Misconfigured:
-            return False
+            return None
 
     async def customers(self) -> Sequence[dict[str, Any]]:
         """Everybody who is served."""
@@ -276,7 +299,27 @@ class Service:
             raise Refused(404, f"no customer {customer_id}; `keepstep customer list` shows who there is")
         stored = [f"{platform}.{field}" for platform, field in self.vault.fields(tx, customer_id)]
         health = {one.platform: one.reason or one.health for one in customers.connections(tx, customer_id)}
-        return {"customer": customer_id, "state": known.state, "connections": health, "stored": stored}
+        doors = {name: url for name in self.signatures if (url := self._door(tx, customer_id, name))}
+        return {"customer": customer_id, "state": known.state, "connections": health, "stored": stored, "doors": doors}
+
+    def _door(self, tx: Tx, customer_id: str, platform: str) -> str | None:
+        if not self._has_door(customer_id, platform):
+            return None
+        return self.hook_url(platform, self._opened_secret(tx, customer_id, platform, "door_token"))
+
+    async def door_secret(self, customer_id: str, platform: str) -> dict[str, str]:
+        """Where a platform's webhooks arrive and the secret that signs them, to be set up there by hand; the journal
+        tells that it was shown. Raises Refused where there is no such door."""
+        await self.customer(customer_id)
+        return await self.db.run(self._door_secret, customer_id, platform, self.clock.now())
+
+    def _door_secret(self, tx: Tx, customer_id: str, platform: str, now: Instant) -> dict[str, str]:
+        url = self._door(tx, customer_id, platform)
+        secret = self._opened_secret(tx, customer_id, platform, "webhook_secret")
+        if url is None or secret is None:
+            raise Refused(404, f"{platform}: no webhooks arrive here; the route and service.public_url say whether")
+        journal.append(tx, customer_id, [(now, None, "door_secret_shown", {"platform": platform})])
+        return {"url": url, "secret": secret.reveal()}
 
     async def pause(self, customer_id: str) -> None:
         """No turn begins and no call is sent from now on; work is kept."""
@@ -321,14 +364,6 @@ class Service:
         """See checks.ready."""
         return await checks.ready(self, customer_id)
 
-    async def begin(self, customer_id: str, chores: Sequence[tuple[str, str]]) -> None:
-        """Chores that this customer never had are due now."""
-        await self.db.run(_begin, customer_id, chores, self.clock.now())
 
-
-def _begin(tx: Tx, customer_id: str, chores: Sequence[tuple[str, str]], now: Instant) -> None:
-    queue.wake(tx, customer_id, now)
-    known = {(mark.platform, mark.name) for mark in marks.every(tx, customer_id)}
-    for platform, name in chores:
-        if (platform, name) not in known:
-            marks.put(tx, customer_id, marks.Mark(platform, name, due=now))
+def _in_headers(names: Sequence[str]) -> Callable[[Mapping[str, str]], Sequence[str]]:
+    return lambda headers: [headers[name.lower()] for name in names if name.lower() in headers]

@@ -1,6 +1,6 @@
-"""Who waits for the CRM's nightly batch, by how long, and what to do about it."""
+"""Who waits for the CRM's nightly batch or for an address, by how long, and what to do about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection as Tx
@@ -8,6 +8,8 @@ from sqlalchemy import Connection as Tx
 from keepstep.model.customer import Route
 from keepstep.model.instant import Instant
 from keepstep.state import marks, submissions
+from keepstep.state.parties import Alias
+from keepstep.submit.custody import HELD
 
 Row = dict[str, Any]
 # Nothing lists what an import holds back; where staff find it, by name (Virtuous facts 10.3).
@@ -37,6 +39,13 @@ def owed(tx: Tx, route: Route, now: Instant) -> Row:
     }
 
 
+def held(people: Iterable[Alias], route: Route, now: Instant) -> Row:
+    """People whose address another person of ours still has. Nobody can end that but the other one, or staff."""
+    rows = [{"since": one.since} for one in people if one.reason == HELD]
+    crm = named(route.crm)
+    return _counted(rows, now, f"ends by itself once the other person leaves it; else staff: take it off one in {crm}")
+
+
 def _counted(rows: Sequence[Mapping[str, Any]], now: Instant, then: str) -> Row:
     ages = [now - row["since"] for row in rows]
     return {"count": len(rows), "oldest_seconds": max(ages, default=0.0), "next": then if rows else ""}
@@ -49,7 +58,8 @@ def _next(stage: str, route: Route) -> str:
     if stage == "stuck":
         return f"staff: open Imports in {crm}, source {source}; {BUCKETS}"
     return (
-        f"staff: open Imports in {crm}, source {source}; {BUCKETS}; who is not there was discarded: make them by hand"
+        f"staff: open Imports in {crm}, source {source}; {BUCKETS}; who is not there was discarded: make them by hand, "
+        f"each with the reference {source} and the id that keepstep status --people shows"
     )
 
 

@@ -57,7 +57,8 @@ class Consent:
         gone = {act.member for act in self.acts}
         for number in self._back.keys() - gone:
             member = self._evidence.members[number]
-            if member.linked and member.mailable and member.method is not None and not member.method["isOptedIn"]:
+            closed = member.linked and member.method is not None and not member.method["isOptedIn"]
+            if closed and member.mailable and not self._born_out(member):
                 yield Finding(LOST, number, "consent: the person's own return is absent")
 
     def _open(self, act: OutAct) -> str:
@@ -108,7 +109,9 @@ class Consent:
         for act in self._evidence.acts_of(VIRTUOUS, "staff_opts"):
             address = self._addresses.get(act.record, "")
             holder = self._holders.get(address)
-            if address and not act.data["opted_in"]:
+            # Of a method that was closed already, nobody can see that staff meant it.
+            seen = any(effect.field == "isOptedIn" for effect in act.effects)
+            if address and seen and not act.data["opted_in"]:
                 yield OutAct(act.t, holder.id if holder else "", address)
 
     def _turned_in(self) -> frozenset[str]:

@@ -47,7 +47,7 @@ def _membership(evidence: Evidence, act: Act) -> Iterator[Finding]:
         return
     added, number = act.kind in _ADDS, _number(act)
     on = number in member.raw.get("list_memberships", ()) or number in member.raw.get("taggings", ())
-    if on == added:
+    if on == added or (added and _taken_by_vendor(evidence, act, number)):
         return
     later = list(evidence.acts_of(CONSTANT_CONTACT, *(_TAKES if added else _ADDS)))
     staff = evidence.acts_of(VIRTUOUS, "staff_removes_tag" if added else "staff_adds_tag")
@@ -57,6 +57,16 @@ def _membership(evidence: Evidence, act: Act) -> Iterator[Finding]:
         one.t >= act.t and one.data["tag_name"] == tag for one in by_staff
     ):
         yield Finding(LOST, act.record, f"{act.kind}: undone by nobody, yet absent")
+
+
+def _taken_by_vendor(evidence: Evidence, act: Act, number: str) -> bool:
+    """Whether something else that happened to the person took the list, as an opt-out may (CC facts 5.5)."""
+    return any(
+        effect.field == "list_memberships" and number not in (effect.after or ())
+        for one in evidence.acts_of(CONSTANT_CONTACT, "person_opts_out", "campaign_opt_out", "complain", "edit")
+        if one.record == act.record and one.t >= act.t
+        for effect in one.effects
+    )
 
 
 def _number(act: Act) -> str:

@@ -95,3 +95,16 @@ def test_any_body_is_parsed_or_refused(body: bytes) -> None:
         assert all(isinstance(name, str) for name in ids(body))
     except Refused:
         pass
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"account_id": "mine", "accountId": "theirs"},
+        {"account_id": "mine", "encoded_account_id": "theirs"},
+        {"account_id": "mine", "url": "https://x/partner/accounts/theirs/plan"},
+    ],
+)
+def test_an_event_that_names_two_accounts_is_nobodys(event: dict[str, str]) -> None:
+    assert account(event) == "mine,theirs"
+    assert account({"account_id": "mine", "accountId": "mine"}) == "mine"

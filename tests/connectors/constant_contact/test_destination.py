@@ -59,6 +59,7 @@ def kept(world: World, person: str) -> dict[str, Any]:
     return values
 
 
+@pytest.mark.switch("constant_contact", "put_subresources", "keeps", "clears")
 @pytest.mark.parametrize("subresources", ["keeps", "clears"])
 @pytest.mark.parametrize("source", ["Contact", "Account"])
 def test_an_opt_out_changes_consent_and_nothing_else(subresources: str, source: str) -> None:
@@ -186,6 +187,7 @@ def test_nothing_is_taken_off_a_deleted_contact_for_ever() -> None:
     assert run(cc.look(call("tag_off", *pairs(["c1"], ["t1"])))) == [Nothing()]
 
 
+@pytest.mark.switch("constant_contact", "timed_out_spelling", "timed_out", "time_out")
 @pytest.mark.parametrize("end", ["failed", "cancelled", "timed_out"])
 @pytest.mark.parametrize("spelling", ["timed_out", "time_out"])
 def test_a_job_that_failed_is_tried_again(end: str, spelling: str) -> None:

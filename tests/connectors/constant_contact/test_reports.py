@@ -57,6 +57,8 @@ def test_a_round_finds_every_bounce_and_every_opt_out_once() -> None:
     assert len({one.id for one in found}) == len(found) == 8
 
 
+@pytest.mark.switch("constant_contact", "report_counts", "strings", "numbers")
+@pytest.mark.switch("constant_contact", "report_last_page", "no_links", "empty_links", "href_null")
 @pytest.mark.parametrize("last", ["no_links", "empty_links", "href_null"])
 @pytest.mark.parametrize("counts", ["strings", "numbers"])
 def test_reports_of_many_rows_are_read_to_the_end(last: str, counts: str) -> None:

@@ -186,3 +186,31 @@ def test_subscription() -> None:
     assert sum(value is True for value in seen.values()) == 16
     assert "made-up-secret" not in json.dumps(seen)
     assert run(world.crm.subscription("999999")) is None
+
+
+def test_a_contact_that_carries_another_reference_is_not_the_one_asked_for() -> None:
+    """The route shares its pattern with others (Virtuous facts 8)."""
+    mine = {"id": 5, "contactReferences": [{"source": "Raise", "id": "7"}, {"source": "Constant Contact", "id": "c1"}]}
+    crm, _ = scripted(said(200, mine), said(200, mine), said(200, {"id": 5, "contactReferences": None}))
+    assert run(crm.by_reference("c1")) == ("5", mine)
+    with pytest.raises(Transient):
+        run(crm.by_reference("c2"))
+    assert run(crm.by_reference("c3")) is not None, "old answers have no references (Virtuous facts 7.1)"
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\\ude00", "\\uD83Dx", "\\\\\\ud83d"])
+def test_half_a_character_does_not_make_a_page_unreadable_for_ever(half: str) -> None:
+    """A name that was cut at its column's end."""
+    page = '{"list":[{"id":1,"name":"A' + half + '"},{"id":2,"name":"\\ud83d\\ude00 \\\\ud83d"}],"total":2}'
+    crm, _ = scripted(said(200, text=page.encode()))
+    [first, second] = run(crm.changes("sweep", None, None)).records
+    assert "\ufffd" in first[1]["name"] and second[1]["name"] == "\U0001f600 \\ud83d"
+
+
+def test_pages_that_repeat_are_not_read_for_ever() -> None:
+    """Where `skip` is ignored the first page comes again (Virtuous facts 6)."""
+    full = {"list": [{"id": number, "tagName": f"T{number}"} for number in range(1, 1001)], "total": 1500}
+    crm, script = scripted(*[said(200, full)] * 50)
+    with pytest.raises(Transient):
+        run(crm.tags())
+    assert len(script.asked) == 2

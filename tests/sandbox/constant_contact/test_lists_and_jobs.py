@@ -106,6 +106,7 @@ def test_a_job_runs_later_and_its_effects_are_in_the_background() -> None:
     assert door.one(a)["list_memberships"] == door.one(b)["list_memberships"] == []
 
 
+@pytest.mark.switch("constant_contact", "list_job_adds_unsubscribed", "no", "yes")
 def test_adding_a_deleted_contact_revives_it_and_opted_out_people_stay_out() -> None:
     """CC facts 5.5, 6.2."""
     door = Door()
@@ -268,6 +269,7 @@ def test_imports_make_implicit_people_and_never_list_opted_out_ones() -> None:
     assert door.cc.background == []
 
 
+@pytest.mark.switch("constant_contact", "import_revives", "yes", "no")
 def test_imports_put_people_back() -> None:
     """CC facts 5.5, reliability: deleted people and those who left a list come back."""
     door = Door()
@@ -303,6 +305,7 @@ def test_bad_rows_are_counted_and_the_last_duplicate_wins() -> None:
     assert (door.one(f)["first_name"], door.one(f)["custom_fields"][0]["value"]) == ("Two", "44")
 
 
+@pytest.mark.switch("constant_contact", "import_status", "201", "202")
 def test_an_import_beyond_four_megabytes_is_cut_silently() -> None:
     """CC facts 7.1."""
     door = Door(import_status="202")

@@ -124,6 +124,7 @@ def test_a_deleted_contact_stays_in_the_report_with_a_date() -> None:
     assert report(door, sent)[0]["deleted_at"] == "2025-06-15"
 
 
+@pytest.mark.switch("constant_contact", "hard_bounce_holds", "no", "yes")
 def test_a_hard_bounce_may_put_the_contact_on_hold() -> None:
     """CC facts 8: relation of temp_hold, unconfirmed."""
     door = Door(hard_bounce_holds="yes")

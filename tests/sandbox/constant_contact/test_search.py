@@ -85,6 +85,7 @@ def test_rows_may_shift_while_paging() -> None:
     assert walk(door, "limit=2") == [a, b, d, e]
 
 
+@pytest.mark.switch("constant_contact", "cursor_extra", "ignored", "400")
 def test_parameters_beside_a_cursor() -> None:
     """CC facts 1, paging: ignored or 400."""
     door = Door()
@@ -226,6 +227,7 @@ def test_dates_come_in_dialects(dialect: str, text: str) -> None:
     assert mixed.one(a)["updated_at"].endswith("-05:00")
 
 
+@pytest.mark.switch("constant_contact", "email_finds_deleted", "yes", "no")
 def test_an_address_is_found_whatever_its_case() -> None:
     """CC facts 5.5: with status=all deleted ones too, by switch."""
     door = Door()
@@ -311,6 +313,7 @@ def test_accounts_do_not_see_each_other() -> None:
     assert door.get("/v3/account/summary")["encoded_account_id"] == "a2"
 
 
+@pytest.mark.switch("constant_contact", "segment_answer", "200", "202_first")
 def test_a_segment_may_be_worked_out_first() -> None:
     """CC facts 5.1: 202 with a status is no empty result; only `limit` goes with it."""
     door = Door()

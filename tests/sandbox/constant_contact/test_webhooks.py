@@ -6,6 +6,8 @@ import hmac
 import json
 from typing import Any
 
+import pytest
+
 from keepstep_sandbox.constant_contact import ContactDelivery
 from tests.sandbox.constant_contact.door import Door
 
@@ -112,6 +114,7 @@ def test_every_act_on_a_contact_is_told_and_the_service_s_own_writes_are_not() -
     assert delivered(door) == []
 
 
+@pytest.mark.switch("constant_contact", "contact_webhooks", "array", "object")
 def test_a_webhook_that_was_taken_away_gets_nothing_more() -> None:
     door = hooked("object")
     door.person(email="a@example.org")

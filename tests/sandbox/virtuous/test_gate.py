@@ -118,6 +118,7 @@ def test_any_body_that_is_no_object_is_400(raw: bytes) -> None:
     assert "message" in answer.json()
 
 
+@pytest.mark.switch("virtuous", "error-body", "legacy", "envelope")
 def test_errors_in_the_guides_envelope() -> None:
     """Virtuous facts 5 (switch error-body)"""
     answer = Door({"error-body": "envelope"}).send("POST", "/api/Contact", {"contactType": "Robot"})

@@ -138,6 +138,7 @@ def test_a_merge_fills_overwrites_adds_and_leaves_consent_alone() -> None:
     assert len(person["contactMethods"]) == 2
 
 
+@pytest.mark.switch("virtuous", "import-email", "add", "replace")
 @pytest.mark.parametrize(
     ("how", "expected"),
     [

@@ -57,6 +57,7 @@ def test_the_guides_envelope() -> None:
     assert first["eventId"] != second["eventId"]
 
 
+@pytest.mark.switch("virtuous", "signature-encoding", "base64", "hex")
 @pytest.mark.parametrize("encoding", ["base64", "hex"])
 def test_the_signature_is_over_the_raw_body_with_the_secret_of_the_moment(encoding: str) -> None:
     """Virtuous facts 13.4: a rotated secret counts from the next delivery"""
@@ -72,6 +73,7 @@ def test_the_signature_is_over_the_raw_body_with_the_secret_of_the_moment(encodi
     assert delivery.headers["X-Virtuous-Signature"] == expected
 
 
+@pytest.mark.switch("virtuous", "signature-header", "X-Virtuous-Signature", "X-Webhook-Signature")
 def test_without_a_secret_there_is_no_signature_and_its_name_can_differ() -> None:
     """Virtuous facts 13.1, 13.4 (switch signature-header)"""
     door = Door({"signature-header": "X-Webhook-Signature"})
@@ -104,6 +106,7 @@ def test_a_bulk_action_is_one_delivery_with_models() -> None:
     assert [m["contact"]["tags"] for m in said(delivery)["models"]] == [["CC: News"]] * 3
 
 
+@pytest.mark.switch("virtuous", "webhook-exhausted", "keep", "deactivate")
 def test_anything_but_2xx_is_tried_five_times_within_a_day() -> None:
     """Virtuous facts 13.5, 18.7"""
     door = Door({"webhook-exhausted": "deactivate"})
@@ -178,6 +181,7 @@ def test_effects_of_a_subscription_never_hold_the_secret() -> None:
     assert SECRET not in repr(door.send("POST", "/api/Webhook", body).effects)
 
 
+@pytest.mark.switch("virtuous", "webhook-delay", "seconds", "none")
 def test_scripted_faults_lose_repeat_delay_and_reorder() -> None:
     """Virtuous facts 18.7"""
     door = Door({"webhook-delay": "none"})
@@ -199,6 +203,7 @@ def test_scripted_faults_lose_repeat_delay_and_reorder() -> None:
     assert [said(d)["contact"]["id"] for d in door.deliveries()] == made[::-1]
 
 
+@pytest.mark.switch("virtuous", "webhook-duplicates", "scripted", "sometimes")
 def test_delays_come_from_the_seed_and_repeat_by_switch() -> None:
     """Virtuous facts 13.5, 18.7: at least once, out of order"""
 

@@ -56,6 +56,7 @@ def test_a_reference_is_found_with_its_space_and_slash_encoded() -> None:
     assert door.send("GET", "/api/Contact/Constant%20Contact/other").status == 404
 
 
+@pytest.mark.switch("virtuous", "find-shared-email", "oldest", "newest")
 def test_find_prefers_the_reference_and_a_shared_address_gives_one_contact() -> None:
     """Virtuous facts 8 (switch find-shared-email)"""
     door = Door()
@@ -334,6 +335,7 @@ def test_notes_repeat_when_sent_twice_and_do_not_modify_the_contact() -> None:
     assert door.get("/api/ContactNote/Types")["general"] == "General"
 
 
+@pytest.mark.switch("virtuous", "archived-read", "200", "404")
 def test_archiving_over_the_api_moves_the_stamp_and_reading_may_end() -> None:
     """Virtuous facts 7.6, 19 (switch archived-read)"""
     door = Door()

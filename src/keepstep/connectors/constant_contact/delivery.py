@@ -38,7 +38,7 @@ def account_of(body: bytes) -> str | None:
         events = _events(decode(body))
     except ValueError:
         return None
-    found = dict.fromkeys(name for event in events if (name := account_in(event)))
+    found = dict.fromkeys(name for event in events for name in accounts_in(event))
     return ",".join(found) or None
 
 
@@ -53,18 +53,29 @@ def is_event(value: object) -> bool:
 
 
 def account_in(event: object) -> str | None:
-    """By its own key, else from the path of a partner's `url`, whose host is never called (CC facts 10.1)."""
+    """The first of the accounts that an event names."""
+    return next(iter(accounts_in(event)), None)
+
+
+def accounts_in(event: object) -> list[str]:
+    """By its own keys, and from the path of a partner's `url`, whose host is never called (CC facts 10.1)."""
     if not isinstance(event, Mapping):
-        return None
+        return []
     path = _PARTNER_ACCOUNT.search(text_of(event, "url") or "")
-    return text_of(event, "accountid") or text_of(event, "encodedaccountid") or (unquote(path[1]) if path else None)
+    named = [*texts_of(event, "accountid"), *texts_of(event, "encodedaccountid"), *([unquote(path[1])] if path else [])]
+    return list(dict.fromkeys(named))
 
 
 def text_of(event: Mapping[str, Any], name: str) -> str | None:
+    """The first value of a key."""
+    return next(iter(texts_of(event, name)), None)
+
+
+def texts_of(event: Mapping[str, Any], name: str) -> list[str]:
     """`contact_id`, `contactId` and `Contact-ID` are one: nobody has published a body."""
     values = (value for key, value in event.items() if "".join(filter(str.isalnum, key.lower())) == name)
     plain = (str(value) for value in values if isinstance(value, str | int) and not isinstance(value, bool))
-    return next((value for value in plain if value.strip()), None)
+    return [value for value in plain if value.strip()]
 
 
 def _events(value: Any) -> list[Any]:

@@ -94,7 +94,7 @@ class Destination:
         if not _email(raw).get("address"):
             return Dead("the contact has no email address to opt out")
         answer = (await self._api.put(f"/contacts/{segment(record_id)}", opt_out_body(raw, step.payload))).value
-        if isinstance(answer, dict) and _unsubscribed(answer):
+        if isinstance(answer, dict) and _unsubscribed(answer) and answer.get("contact_id", record_id) == record_id:
             return Done({"consent": "opted_out"})
         return Unknown(LOOK_AFTER, "the answer does not say unsubscribed")
 

@@ -24,6 +24,7 @@ YOUNG, WINDOW, QUARTER = 3 * DAY, 14 * DAY, DAY / 4
 # reports to catch up.
 LATE = 2 * DAY
 CALLS = 5  # of one piece
+FAILURES = 3  # of one task, before it is left to the next round
 MOST_PAGES = 1000  # of one collection; a chain of links that is longer leads nowhere
 SENT = ("primary_email", "resend")
 # Of every code that is known; another one is soft (CC facts 8).
@@ -43,6 +44,7 @@ class Task:
     href: str
     activity_id: str = ""
     page: int = 0
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,13 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one call gave. `at` is the vendor's own time."""
+    """What one call gave: tasks to do next, tasks to do again after all others. `at` is the vendor's own time."""
 
     tasks: tuple[Task, ...] = ()
     reports: tuple[Report, ...] = ()
     poison: int = 0
     at: Instant | None = None
+    again: tuple[Task, ...] = ()
 
 
 class Reports:
@@ -78,12 +81,13 @@ class Reports:
         while here.todo and len(found) < CALLS:
             task, *rest = here.todo
             found.append(await self._done(task, here.floor))
-            here = replace(here, todo=(*found[-1].tasks, *rest))
+            here = replace(here, todo=(*found[-1].tasks, *rest, *found[-1].again))
         return ReportPage(
             reports=tuple(report for each in found for report in each.reports),
             cursor=msgspec.json.encode(here).decode() if here.todo else None,
             source_time=next((each.at for each in found if each.at is not None), None),
             poison=sum(each.poison for each in found),
+            calls=max(len(found), 1),
         )
 
     async def _done(self, task: Task, floor: Instant | None) -> Found:
@@ -92,12 +96,24 @@ class Reports:
             reply = await self._asked(task)
         except NotGranted:
             raise
+        except Transient as problem:
+            named = problem.retry_after is not None or problem.status in (None, 202, 429)
+            if task.what == "mailings" or named:
+                raise
+            return await self._put_off(task)
         except Permanent as problem:
             if task.what == "mailings" or task.page:
                 raise
             return Found(poison=0 if isinstance(problem, Missing) else 1)
         reader = {"mailings": _mailings, "mailing": _mailing}.get(task.what)
         return replace(reader(task, reply) if reader else self._lines(task, reply, floor), at=reply.at)
+
+    async def _put_off(self, task: Task) -> Found:
+        """After the others, so that it keeps none of them from us; what it says of the last two days the next round
+        asks again. Raises what the vendor answers to anything, where it delivers nothing at all."""
+        await self._api.get("/emails", {"limit": "1"})
+        again = replace(task, failures=task.failures + 1)
+        return Found(again=(again,)) if again.failures < FAILURES else Found(poison=1)
 
     async def _asked(self, task: Task) -> Reply:
         try:

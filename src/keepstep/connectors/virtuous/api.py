@@ -23,6 +23,8 @@ LONGEST_NAP = 30.0
 QUERY_TIMEOUT = 60.0
 TAKE = 500
 
+# Half of a pair, as an escape; an escape of another kind or a whole pair is passed over.
+_HALF = re.compile(rb"(\\[^u]|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]-]{0,59}\Z")
 
 
@@ -112,10 +114,13 @@ class Api:
 
     async def pages(self, path: str, take: int = TAKE, urgent: bool = False, **params: Any) -> AsyncIterator[Any]:
         """Every row of a paged GET, also where the server gives smaller pages than asked for."""
-        skip = 0
+        skip, before = 0, list[Any]()
         while True:
             value = await self.get(path, urgent, **params, skip=skip, take=take)
             found = rows(value)
+            if found and found == before:  # an ignored `skip` would give the first page for ever (Virtuous facts 6)
+                raise Transient("a page comes twice")
+            before = found
             for row in found:
                 yield row
             skip += len(found)
@@ -187,8 +192,14 @@ def more(value: Any, seen: int, take: int) -> bool:
 
 def decode(body: bytes) -> Any:
     """JSON as plain values; raises ValueError for everything else, however deep or broken."""
+    body = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        return msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        pass
+    # A name that was cut within a character (half a surrogate pair) must not make its page unreadable for ever.
+    try:
+        return msgspec.json.decode(_HALF.sub(lambda found: found[1] or rb"\ufffd", body))
     except (msgspec.DecodeError, RecursionError, ValueError) as problem:
         raise ValueError("no JSON") from problem
 

@@ -119,6 +119,8 @@ async def _record(crm: Destination, change: Edit) -> Mapping[str, Any]:
     raw = await crm.api.get(change.path, change.urgent)
     if not isinstance(raw, dict):
         raise Transient("Virtuous answered no record")
+    if record_id(raw.get("id")) not in (None, change.path.rpartition("/")[2]):
+        raise Transient("the answer is not the record that was asked for")
     return raw
 
 

@@ -227,6 +227,8 @@ def _method(read: Reader) -> Method | None:
         value=value,
         opted_in=read.flag("isOptedIn"),
         primary=bool(read.flag("isPrimary")),
+        created_at=read.moment("createDateTimeUtc"),
+        updated_at=read.moment("modifiedDateTimeUtc"),
     )
 
 

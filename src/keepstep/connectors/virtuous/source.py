@@ -43,13 +43,17 @@ class Source:
 
     async def account(self) -> str:
         """The organization's id. Raises Blocked("disabled") for one that is switched off (Virtuous facts 2)."""
+        return (await self.names())[0]
+
+    async def names(self) -> Sequence[str]:
+        """The id, which is of the organization and the key's user, and the organization's name (Virtuous facts 2)."""
         read = mapping.Reader(await self.api.get("/api/Organization/Current"), [])
         if read.flag("isEnabled") is False:
             raise Blocked("disabled", "the Virtuous organization is not enabled")
         self._zone = _zone(read.text("organizationTimeZone"))
         if (name := read.id("organizationUserId")) is None:
             raise Transient("Virtuous does not say which organization this is")
-        return name
+        return tuple(one for one in (name, read.text("organizationName")) if one)
 
     async def zone(self) -> str:
         """The organization's time zone; UTC where its name is none of IANA's."""
@@ -82,7 +86,11 @@ class Source:
 
     async def by_reference(self, record_id: str) -> Found | None:
         """The contact that carries our reference; None while an import waits (Virtuous facts 8)."""
-        return await self._one(f"/api/Contact/{segment(self.reference_source)}/{segment(record_id)}")
+        found = await self._one(f"/api/Contact/{segment(self.reference_source)}/{segment(record_id)}")
+        carried = mapping.snapshot(found[1], 0.0).references if found else ()
+        if carried and (self.reference_source, record_id) not in carried:  # the route shares its pattern with others
+            raise Transient("the contact in the answer does not carry the reference that was asked for")
+        return found
 
     async def tags(self) -> Sequence[tuple[str, str]]:
         """Every tag as id and name. Names are not unique (Virtuous facts 11)."""

@@ -8,6 +8,9 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+# Documents at a time: all of a hundred thousand people do not go into memory.
+PAGE = 500
+
 
 def upgrade() -> None:
     op.create_table(
@@ -56,14 +59,20 @@ def upgrade() -> None:
 
 def _name_what_was_filled() -> None:
     """A person's `filled` told of the address only, as true or false; now it names the fields."""
-    party = sa.table("party", sa.column("customer_id"), sa.column("party_id"), sa.column("doc", sa.JSON()))
-    tx = op.get_bind()
-    for row in tx.execute(sa.select(party)).all():
-        people = [
-            {**one, "filled": ["address"] if one.get("filled") is True else []} for one in row.doc.get("people", ())
-        ]
-        mine = (party.c.customer_id == row.customer_id, party.c.party_id == row.party_id)
-        tx.execute(sa.update(party).where(*mine).values(doc={**row.doc, "people": people}))
+    party = sa.table(
+        "party", sa.column("customer_id", sa.Text()), sa.column("party_id", sa.Text()), sa.column("doc", sa.JSON())
+    )
+    tx, place = op.get_bind(), sa.tuple_(party.c.customer_id, party.c.party_id)
+    page = sa.select(party).order_by(party.c.customer_id, party.c.party_id).limit(PAGE)
+    rows = tx.execute(page).all()
+    while rows:
+        for row in rows:
+            people = [
+                {**one, "filled": ["address"] if one.get("filled") is True else []} for one in row.doc.get("people", ())
+            ]
+            mine = (party.c.customer_id == row.customer_id, party.c.party_id == row.party_id)
+            tx.execute(sa.update(party).where(*mine).values(doc={**row.doc, "people": people}))
+        rows = tx.execute(page.where(place > sa.tuple_(*(sa.literal(each) for each in rows[-1][:2])))).all()
 
 
 def downgrade() -> None:
