@@ -370,6 +370,22 @@ def test_a_plan_is_bulk_work() -> None:
         assert len(c.carriers(world["known"][0])) == 1
 
 
+def test_a_change_of_somebody_whose_plan_is_done_is_no_bulk_work() -> None:
+    with Crossing(policy={"stage": "observe"}) as c:
+        c.household("known@example.org", "Known", "Person")
+        known = c.person("known@example.org", "Known", "Person")
+        c.connect()
+        plan = drawn(c)
+        at_stage(c, "both")
+        applied(c, plan["checksum"])
+        c.wait(hours=6)
+        assert len(c.carriers(known)) == 1
+        at_stage(c, "both", bulk_hours="01:00-02:00", bulk_zone="America/Phoenix")
+        c.edits(known, last_name="Renamed")
+        c.wait(hours=1)
+        assert c.there(known)["contactIndividuals"][0]["lastName"] == "Renamed"
+
+
 # --- from one way to both --------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from keepstep.model.contact import Side
 from keepstep.model.instant import Instant
 from keepstep.model.stage import bulk_may_run, has_window
 from keepstep.queue import Slot
-from keepstep.schema.tables import entry, plan, plan_party, step
+from keepstep.schema.tables import entry, plan_party, step
 from keepstep.state import plans
 from keepstep.state.plans import Plan
 
@@ -26,7 +26,8 @@ Condition = ColumnElement[bool]
 def hold(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
     """Hold and let go the customer's unsent steps, as stage, plan and window say now."""
     queue.guard(tx, slot)
-    wanted = _conditions(desk, plans.get(tx, desk.customer_id), now)
+    plan = plans.get(tx, desk.customer_id)
+    wanted = _conditions(desk, plan, now)
     unsent = and_(step.c.customer_id == desk.customer_id, step.c.job_id.is_(None))
     holds = set(tx.execute(select(step.c.hold).where(unsent, step.c.hold.is_not(None)).distinct()).scalars())
     for word, condition in wanted.items():
@@ -35,30 +36,31 @@ def hold(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
     for word, condition in wanted.items():
         if condition is not None:
             _take(tx, unsent, word, condition)
-    finish(tx, desk.customer_id)
+    if plan is not None and plan.state == "applied":
+        _finish(tx, desk.customer_id)
 
 
-def _conditions(desk: Desk, made: Plan | None, now: Instant) -> dict[str, Condition | None]:
+def _conditions(desk: Desk, plan: Plan | None, now: Instant) -> dict[str, Condition | None]:
     """Per hold, strongest first, which steps it keeps; None where it keeps nothing."""
     policy = desk.route.policy
     one_way = and_(step.c.side == str(Side.audience), step.c.kind != "opt_out")
     shut = has_window(policy) and not bulk_may_run(policy, now)
     return {
         "shadow": true() if policy.stage == "observe" else None,
-        "plan": _planned(desk.customer_id, made),
+        "plan": _planned(desk.customer_id, plan),
         "one_way": one_way if policy.stage == "one_way" else None,
         "window": _bulk(desk.customer_id) if shut else None,
     }
 
 
-def _planned(customer_id: str, made: Plan | None) -> Condition | None:
+def _planned(customer_id: str, plan: Plan | None) -> Condition | None:
     """A plan holds everything until it is applied; afterwards those who changed before that. Opt-outs cross whatever
     is planned, but for a first connection: there nothing at all is written before somebody has said yes."""
-    if made is None:
+    if plan is None:
         return None
     free = step.c.lane != int(Lane.consent)
-    if made.state != "applied":
-        return true() if made.first else free
+    if plan.state != "applied":
+        return true() if plan.first else free
     return and_(free, _of_plan(customer_id, "dropped"))
 
 
@@ -90,10 +92,9 @@ def _take(tx: Connection, unsent: Condition, word: str, condition: Condition) ->
     tx.execute(update(step).where(unsent, free, condition).values(hold=over))
 
 
-def finish(tx: Connection, customer_id: str) -> None:
-    """A party of an applied plan that has neither a step nor a mark is as any other from now on."""
-    applied = sql_exists().where(plan.c.customer_id == customer_id, plan.c.state == "applied")
-    mine = (plan_party.c.customer_id == customer_id, plan_party.c.state == "planned", applied)
+def _finish(tx: Connection, customer_id: str) -> None:
+    """A party of the plan that has neither a step nor a mark is as any other from now on."""
+    mine = (plan_party.c.customer_id == customer_id, plan_party.c.state == "planned")
     busy = [
         sql_exists().where(table.c.customer_id == customer_id, table.c.party_id == plan_party.c.party_id)
         for table in (step, entry)

@@ -17,7 +17,7 @@ from keepstep.model.instant import Instant
 from keepstep.queue import Entry, Fenced, Job, Paused, Slot
 from keepstep.state import customers, deliveries, journal, marks
 from keepstep.state.marks import Mark
-from keepstep.submit import calls, decided, holds, load
+from keepstep.submit import calls, decided, load
 
 Step = Callable[[Desk, Slot], Awaitable[object]]
 
@@ -90,7 +90,6 @@ def _rests(tx: Connection, desk: Desk, slot: Slot) -> bool:
     now = desk.clock.now()
     if queue.has_work(tx, slot, now):
         return False
-    holds.finish(tx, desk.customer_id)
     queue.release(tx, slot, now)
     return True
 
