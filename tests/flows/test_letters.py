@@ -66,6 +66,32 @@ def test_a_write_refused_by_a_wrong_mapping_is_replayed_once_the_mapping_is_righ
         assert c.lines("replayed") == [{"letter": letter["id"], "by": "olga"}]
 
 
+def test_a_write_that_was_split_by_a_refusal_is_replayed_whole_or_in_part() -> None:
+    """What was refused together goes field by field, so that two letters speak of the one value."""
+    with Crossing() as c:
+        hobby = c.cc.add_custom_field(CUSTOMER, "Hobby", c.now(), "string", [])
+        size = c.cc.add_custom_field(CUSTOMER, "Size", c.now(), "single_select", SIZES)
+        c.v.add_custom_field(CUSTOMER, "Hobby", c.now(), "Text")
+        c.v.add_custom_field(CUSTOMER, "Size", c.now(), "List", options=SIZES)
+        ann = linked(c)
+        c.v.remove_custom_field(CUSTOMER, "Size")
+        c.v.add_custom_field(CUSTOMER, "Size", c.now(), "List", options=["S"])
+        c.cc.set_custom_field(CUSTOMER, ann, size, c.now(), "M")
+        c.cc.set_custom_field(CUSTOMER, ann, hobby, c.now(), "Go")
+        c.edits(ann, last_name="Leigh")
+        c.wait(hours=2)
+        assert customs(c, ann) == {"Hobby": "Go"}
+        together, alone = listed(c)["letters"]
+        c.v.add_custom_option(CUSTOMER, "Size", "M")
+        replay(c, together["id"])
+        c.wait(minutes=5)
+        assert customs(c, ann) == {"Hobby": "Go"} and c.standing(ann) == ("parked", "refused_by_vendor")
+        replay(c, alone["id"])
+        c.wait(minutes=5)
+        assert customs(c, ann) == {"Size": "M", "Hobby": "Go"} and c.standing(ann) == ("in_step", "")
+        assert listed(c)["letters"] == []
+
+
 def test_to_replay_twice_is_to_replay_once() -> None:
     with Crossing() as c:
         refused_for_an_option(c)
