@@ -221,7 +221,8 @@ async def keep_subscription(desk: Desk, slot: Slot) -> None:
     known, leads = (mark.data or {}).get("id"), _leads(desk)
     alive = await desk.crm.subscription(known) if known else None
     same = (mark.data or {}).get("leads") in (None, leads)
-    if desk.hook_url and desk.hook_secret and not (same and alive and alive.get("active")):
+    writes = not _observes(desk)  # a subscription is a write as well: who only observes polls
+    if writes and desk.hook_url and desk.hook_secret and not (same and alive and alive.get("active")):
         known = await desk.crm.subscribe(desk.hook_url, desk.hook_secret.reveal())
     await desk.db.run(_subscribed, desk, slot, mark, known, desk.clock.now())
 
@@ -236,8 +237,13 @@ def _leads(desk: Desk) -> str | None:
 
 def _subscribed(tx: Connection, desk: Desk, slot: Slot, mark: Mark, vendor_id: str | None, now: Instant) -> None:
     queue.guard(tx, slot)
-    due = now + desk.route.cadence.subscription
-    marks.put(tx, desk.customer_id, replace(mark, due=due, data={"id": vendor_id, "tries": 0, "leads": _leads(desk)}))
+    leads = (mark.data or {}).get("leads") if _observes(desk) else _leads(desk)
+    due = now + (BLOCKED_PAUSE if _observes(desk) else desk.route.cadence.subscription)
+    marks.put(tx, desk.customer_id, replace(mark, due=due, data={"id": vendor_id, "tries": 0, "leads": leads}))
+
+
+def _observes(desk: Desk) -> bool:
+    return desk.route.policy.stage == "observe"
 
 
 async def read_account(desk: Desk, slot: Slot) -> None:

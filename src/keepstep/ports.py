@@ -201,6 +201,7 @@ class Connection:
 class Connector:
     """What one platform's folder offers; `open_audience` or `open_crm` is None where it cannot play that role.
 
+    `cost`: how many calls the steps of one kind that one job carries come to, with what is read before and after.
     `parse_delivery` names the records that a webhook speaks of, `account_of` the account where the body names one.
     """
 
@@ -211,3 +212,4 @@ class Connector:
     parse_delivery: Callable[[bytes], list[str]] | None = None
     account_of: Callable[[bytes], str | None] | None = None
     signatures: Callable[[Mapping[str, str]], list[str]] | None = None
+    cost: Callable[[str, int], int] | None = None

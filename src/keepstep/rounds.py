@@ -255,11 +255,12 @@ def _buried(
 
 
 def _bury(tx: Connection, desk: Desk, whose: tuple[str, str], record_id: str, failure: str, now: Instant) -> None:
-    """One letter a record, though every round meets it again; one more where it was put back and meets us still."""
+    """One letter a record, though every round meets it again; one more where the last was replayed or closed and it
+    meets us still."""
     platform, name = whose
     known = dead_letters.of_customer(tx, desk.customer_id, None, limit=10_000)
     same = [one for one in known if one["kind"] == "poison" and one["payload"].get("record_id") == record_id]
-    if any(one["state"] != "replayed" for one in same):
+    if any(one["state"] in ("open", "discarded") for one in same):
         return
     side = "audience" if platform == desk.route.audience else "crm"
     payload = {"record_id": record_id, "poll": name}

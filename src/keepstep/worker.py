@@ -4,7 +4,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from keepstep import capture, inbound, queue, submit, telemetry
+from keepstep import capture, certify, inbound, queue, submit, telemetry
 from keepstep.desk import LEASE, Chore, Desk
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
@@ -18,7 +18,7 @@ PAUSE_AFTER_TROUBLE = 5.0
 def chores(desk: Desk) -> tuple[Chore, ...]:
     """Everything that the blocks want done regularly, most urgent first."""
     crm = inbound.chores(desk)
-    return (*crm[:2], *capture.chores(desk), *crm[2:], *submit.chores(desk))
+    return (*crm[:2], *capture.chores(desk), *crm[2:], *submit.chores(desk), *certify.chores(desk))
 
 
 async def run(service: Service) -> None:

@@ -173,6 +173,22 @@ def test_a_door_with_a_new_address_or_secret_is_subscribed_to_again() -> None:
         assert len(c.made("POST", "/api/Webhook")) == 2
 
 
+def test_a_new_address_that_came_while_only_observing_is_subscribed_to_afterwards() -> None:
+    with Crossing() as c:
+        in_step(c)
+        c.policy = replace(c.policy, stage="observe")
+        c.open()
+        lost = (secret.c.customer_id == CUSTOMER, secret.c.platform == "virtuous", secret.c.field == "webhook_secret")
+        c.ask(c.service.db.run(lambda tx: tx.execute(update(secret).where(*lost).values(key_id="lost"))))
+        c.key("v_key")
+        c.wait(days=2)
+        assert len(c.made("POST", "/api/Webhook")) == 1
+        c.policy = replace(c.policy, stage="both")
+        c.open()
+        c.wait(hours=2)
+        assert len(c.made("POST", "/api/Webhook")) == 2
+
+
 # --- another record ---
 
 

@@ -56,6 +56,11 @@ def _figures(one: Row) -> Table:
             table.add_row(title, f"{stage['count']}, the oldest {_age(stage['oldest_seconds'])}: {stage['next']}")
     if not one["waiting_for_batch"]:
         table.add_row("nightly batch", "nobody waits")
+    table.add_row("stage", _words(one["stage"]))
+    if one["plan"]:
+        table.add_row("plan", f"{_words(one['plan']['state'])} {one['plan']['checksum'] or ''}".strip())
+    if one["window"]:
+        table.add_row("bulk work", "now" if one["window"]["open"] else f"from {one['window']['opens'] or 'never'}")
     table.add_row("dead letters", str(one["dead_letters"]))
     table.add_row("last trouble", _pairs(one["last_trouble"]) if one["last_trouble"] else "none")
     table.add_row("calls today", _pairs(one["calls_today"]))

@@ -30,7 +30,7 @@ class Step:
     | side | kind | payload |
     |---|---|---|
     | crm | submit | record_id, first_name, last_name, email, phone, address, lists [ids], tags [names], custom |
-    | crm | create | as submit; made directly, opted out |
+    | crm | create | as submit; made directly, opted out, but with `opted_in` |
     | crm | link | contact, record_id, individual |
     | crm | set_person | contact, individual, first_name, last_name (None: leave), was {first_name, last_name} |
     | crm | set_email | contact, individual, method, value, was |

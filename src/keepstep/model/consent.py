@@ -51,7 +51,7 @@ def observe_audience(
     """Turn what the audience side says now into acts, against what was seen there: the reading, and the lines of
     reports that name the person, oldest first. Our own writes are no acts."""
     for act in (*_of_reading(person, contact), *_of_lines(person, contact, lines, policy or Policy())):
-        person = _with(person, act)
+        person = with_act(person, act)
     is_in = contact.consent is Consent.opted_in and not contact.deleted
     in_at = contact.read_at if is_in else person.in_at
     return returned(replace(person, consent=contact.consent, deleted=contact.deleted, in_at=in_at), contact)
@@ -60,7 +60,7 @@ def observe_audience(
 def returned(person: Person, contact: AudienceContact) -> Person:
     """The person, with a way back from everything that is known to stand, if this reading proves one."""
     back = _way_back(contact, person.acts)
-    return _with(person, back) if back else person
+    return with_act(person, back) if back else person
 
 
 def _of_reading(person: Person, contact: AudienceContact) -> list[Act]:
@@ -182,7 +182,7 @@ def observe_crm(person: Person, method: Method, crm: CrmContact, imports_opt_in:
     if kind is None:
         return seen
     act = Act(id="", side=Side.crm, kind=kind, direction="out", after=person.true_at, before=crm.read_at, source="crm")
-    return _with(seen, replace(act, at=_touched_at(method)) if kind == "default" else act)
+    return with_act(seen, replace(act, at=_touched_at(method)) if kind == "default" else act)
 
 
 def _false_kind(person: Person, method: Method, crm: CrmContact, imports_opt_in: bool) -> Kind | None:
@@ -238,6 +238,7 @@ def crm_false_is_ours(person: Person) -> bool:
     return false_kind(person) is None
 
 
-def _with(person: Person, act: Act) -> Person:
+def with_act(person: Person, act: Act) -> Person:
+    """The person with an act more, which gets its id."""
     name = [person.record_id, act.side, act.kind, act.direction, act.before, len(person.acts)]
     return replace(person, acts=(*person.acts, replace(act, id=fingerprint(name)[:12])))

@@ -14,6 +14,8 @@ class Policy:
     soft_bounces: what a soft bounce does: opt out at once, after `soft_bounce_count` of them in `soft_bounce_span`, or
     nothing. lists_to: lists become tags, or one custom field named `lists_field`, of which a person on several lists
     gets the first of `lists_precedence`. contact_tags_prefix: the audience side's own tags travel under it; empty: not.
+    stage: nothing is written, only the CRM side and opt-outs, or both sides. bulk_days, bulk_hours, bulk_zone: when
+    bulk work may be written (stage.py).
     """
 
     reference_source: str = "Constant Contact"
@@ -45,6 +47,10 @@ class Policy:
     gate: float = 900.0
     brake_floor: int = 20
     brake_share: float = 0.05
+    stage: Literal["observe", "one_way", "both"] = "both"
+    bulk_days: tuple[str, ...] = ()
+    bulk_hours: str = ""
+    bulk_zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ The only home of sync policy. Pure: nothing here waits, reads a clock, or knows 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from keepstep.model.answers import may_lift, stays_out
 from keepstep.model.canonical import email
 from keepstep.model.change import Lane, Step, a_step
 from keepstep.model.consent import false_kind, observe_crm, returned, standing, unlifted
@@ -85,7 +86,7 @@ def _pair(party: Party, person: Person, contact: AudienceContact, crm: CrmContac
     mail = mail_of(individual, person, contact.email) if individual else None
     if individual is None or mail is None:
         return Wanted(person, parked="address_gone" if individual else "individual_gone")
-    person = returned(observe_crm(person, mail, crm, setting.imports_opt_in), contact)
+    person = returned(stays_out(observe_crm(person, mail, crm, setting.imports_opt_in)), contact)
     return Pair(party, replace(person, submission=None), contact, crm, individual, mail)
 
 
@@ -201,7 +202,7 @@ def _consent_in(pair: Pair, shut: Shut) -> Wanted:
     if pair.mail.opted_in is not False or contact.consent is not Consent.opted_in or contact.deleted:
         return Wanted(person)
     kind = false_kind(person)
-    if kind == "unknown":
+    if kind == "unknown" and not may_lift(person):
         return Wanted(person, parked="consent_unknown")
     if kind == "choice":
         return Wanted(person, parked="crm_opt_out_stands")
@@ -209,7 +210,7 @@ def _consent_in(pair: Pair, shut: Shut) -> Wanted:
         return Wanted(person)
     if unlifted(person.acts):
         return Wanted(person, parked="bounce_lapsed")
-    if all(act.direction == "out" for act in person.acts):
+    if kind != "unknown" and all(act.direction == "out" for act in person.acts):
         return Wanted(person)
     if any(pair.mail == method for methods in shut.values() for _, method in methods):
         return Wanted(person, parked="address_opted_out")

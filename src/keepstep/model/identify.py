@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from keepstep.model.answers import heeded, is_left_alone, is_nobody_of_these, said_of
 from keepstep.model.change import Step, a_step
 from keepstep.model.consent import observe_audience, standing, standing_out
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual
@@ -28,7 +29,7 @@ class Wanted:
 
 def needs_look_up(person: Person, contact: AudienceContact | None, policy: Policy) -> bool:
     """Must the CRM be asked for this person before anything can be decided?"""
-    if person.individual or person.submission or contact is None:
+    if person.individual or person.submission or contact is None or is_left_alone(person):
         return False
     return _left_out(contact, policy) is None
 
@@ -57,10 +58,12 @@ def _search(person: Person, contact: AudienceContact, readings: Readings, policy
         if readings.crm.merged_into or readings.crm.archived:
             return Match("parked", "merged" if readings.crm.merged_into else "archived", readings.crm)
         sent = person.submission.sent.get("email") if person.submission else None
-        return confirm(readings.crm, source, contact, (contact.email, sent))
+        [crm] = heeded(person.answer, [readings.crm])
+        return confirm(crm, source, contact, (contact.email, sent))
     if person.submission or _left_out(contact, policy) or person.record_id not in readings.candidates:
         return None
-    return match(contact, readings.candidates[person.record_id], source, readings.held)
+    candidates = heeded(person.answer, readings.candidates[person.record_id])
+    return said_of(person.answer, match(contact, candidates, source, readings.held))
 
 
 def _left_out(contact: AudienceContact, policy: Policy) -> str | None:
@@ -98,6 +101,8 @@ def _attached(
 
 
 def _stranger(party: Party, person: Person, contact: AudienceContact, found: Match | None, setting: Setting) -> Wanted:
+    if is_left_alone(person) and person.submission is None:
+        return Wanted(person, left_out="left_alone")
     if found is None:
         return replace(_sent_again(party, person, contact), left_out=_left_out(contact, setting.policy))
     if found.verdict == "same_person" and found.crm and found.individual:
@@ -139,6 +144,9 @@ def _create(party: Party, person: Person, contact: AudienceContact, setting: Set
         return Wanted(person, parked="back_without_own_act")
     if out:
         return Wanted(person, left_out="bounced")
+    if is_nobody_of_these(person):
+        told = payload | {"lists": [], "tags": [], "opted_in": True}
+        return Wanted(person, (_creation(party, person, "create", told),))
     lists, tags = submitted_tags(held_by(contact), setting.labels, setting.policy)
     return Wanted(person, (_creation(party, person, "submit", payload | {"lists": lists, "tags": tags}),))
 

@@ -53,6 +53,17 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a person said of somebody who was parked: see answers.py. `individuals`: the one that is the same person, or
+    all who are not."""
+
+    kind: Literal["same", "nobody", "leave", "stays", "lifted"]
+    at: Instant
+    by: str
+    individuals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """One member of a party: an audience contact and, once linked, its individual. What is here was *seen*.
 
@@ -84,6 +95,7 @@ class Person:
     refused: tuple[tuple[str, str], ...] = ()
     submission: Submission | None = None
     filled: tuple[str, ...] = ()
+    answer: Answer | None = None
     reread: bool = False
     standing: Standing = "pending"
     reason: str = "new"

@@ -67,7 +67,8 @@ def outdated(party: Party, side: Side, record_id: str) -> Party:
 
 
 def _created(party: Party, person: Person, payload: Answer, answer: Answer) -> Party:
-    """Made opted out and without tags, by us. An answer that names no individual leaves it to the next reading."""
+    """Made without tags, by us, and opted out but where the step said otherwise. An answer that names no individual
+    leaves it to the next reading."""
     if not (answer.get("contact") and answer.get("individual")):
         return _found(party, person, payload, answer)
     base = sent_fields(payload)
@@ -79,7 +80,7 @@ def _created(party: Party, person: Person, payload: Answer, answer: Answer) -> P
         audience=base,
         crm=base,
         lists=(),
-        opted_in=False,
+        opted_in=payload.get("opted_in") is True,
         submission=None,
     )
     return replace(party.with_person(person), crm_id=str(answer["contact"]))

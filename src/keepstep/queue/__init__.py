@@ -4,6 +4,7 @@
     entries  "look at this party": put, take, forget, defer
     steps    decided writes that are not sent: replace, hold, let go
     jobs     vendor calls: form, send, settle, unresolved
+    visit    a command's change between two turns
 
 A turn is three commits. T1: claim, unresolved, take. T2: guard, replace_steps, forget, form. T3: settle, give_back,
 release.
@@ -22,7 +23,9 @@ from keepstep.queue.steps import (
     replace_steps,
     steps_of,
     steps_of_kinds,
+    unsent,
 )
+from keepstep.queue.visit import UnderWay, visit
 
 __all__ = [
     "Entry",
@@ -32,6 +35,7 @@ __all__ = [
     "Slot",
     "State",
     "StepRow",
+    "UnderWay",
     "backlog",
     "claim",
     "defer",
@@ -56,5 +60,7 @@ __all__ = [
     "steps_of_kinds",
     "take",
     "unresolved",
+    "unsent",
+    "visit",
     "wake",
 ]

@@ -81,6 +81,12 @@ def steps_of_kinds(tx: Connection, customer_id: str, kinds: Sequence[str]) -> li
     return list(map(read_step, tx.execute(_OF_KINDS, {"customer": customer_id, "kinds": list(kinds)})))
 
 
+def unsent(tx: Connection, customer_id: str) -> list[StepRow]:
+    """All steps that no job carries, by id."""
+    mine = select(*COLUMNS).where(step.c.customer_id == customer_id, step.c.job_id.is_(None)).order_by(step.c.id)
+    return list(map(read_step, tx.execute(mine)))
+
+
 def replace_steps(tx: Connection, slot: Slot, party_id: str, steps: Sequence[Step], now: Instant) -> None:
     """These are the party's unsent steps now. See replace_all_steps."""
     replace_all_steps(tx, slot, {party_id: steps}, now)

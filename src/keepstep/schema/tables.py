@@ -131,6 +131,7 @@ snapshot = Table(
 # The consent ledger: append only. kind: choice | address | record; direction: out | in. [after, before] is the
 # interval in which it
 # must have happened. Holds keyed hashes of addresses, never addresses, so that erasure and proof can both hold.
+# seal: a hash of the row and of `previous`, the seal of the customer's row before it: state/chain.py.
 act = Table(
     "act",
     metadata,
@@ -148,8 +149,11 @@ act = Table(
     c.words("source"),
     c.json("evidence", null=True),
     c.instant("seen_at"),
+    c.words("previous", default="unsealed"),
+    c.words("seal", default="unsealed"),
     Index(None, "customer_id", "party_id"),
     Index(None, "customer_id", "platform", "record_id"),
+    Index(None, "customer_id", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -368,7 +372,7 @@ journal = Table(
     sqlite_autoincrement=True,
 )
 
-# state: open -> replayed | discarded, once.
+# state: open -> replayed | discarded | closed, once. closed: its cause went away by itself.
 dead_letter = Table(
     "dead_letter",
     metadata,
@@ -384,4 +388,28 @@ dead_letter = Table(
     c.count("tries"),
     c.words("state", default="open"),
     Index(None, "customer_id", "state", "at"),
+)
+
+# A first connection, one a customer. state: reading -> open -> applied -> reading (planned again). While it is reading
+# or open every step is held; `first`: nobody was in step before, so opt-outs are held as well.
+plan = Table(
+    "plan",
+    metadata,
+    c.customer(),
+    c.words("state"),
+    Column("first", Boolean, nullable=False),
+    c.instant("made"),
+    c.words("checksum", null=True),
+    c.json("doc", null=True),
+)
+
+# A party of the plan, with the fingerprint of what was planned for it. state: planned -> dropped (it changed before the
+# plan was applied: held until the next plan), planned -> done (what was planned is written).
+plan_party = Table(
+    "plan_party",
+    metadata,
+    c.customer(),
+    c.words("party_id", key=True),
+    c.words("state", default="planned"),
+    c.words("fingerprint"),
 )

@@ -171,8 +171,8 @@ def _parsers(kind: type) -> dict[str, Parser]:
 
 
 def _parser(name: str, hint: Any, default: Any) -> Parser:
-    if name == "owners":
-        return values.owners
+    if name in values.NAMED:
+        return values.NAMED[name]
     if get_origin(hint) is tuple:
         return values.texts
     if get_origin(hint) is Literal:

@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from keepstep.model.contact import Side
 from keepstep.model.customer import Policy
+from keepstep.model.stage import DAYS, hours_of
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -110,6 +112,37 @@ def owners(value: Any) -> dict[str, Side]:
             raise ValueError("email always belongs to the audience side; leave the line out")
         owners[field] = Side(side)
     return owners
+
+
+def days(value: Any) -> tuple[str, ...]:
+    """Days of the week, as `mon` to `sun`."""
+    found = tuple(each.strip().lower()[:3] for each in texts(value))
+    if any(each not in DAYS for each in found):
+        raise ValueError(f'is no list of days; write some of {", ".join(DAYS)}, e.g. ["sat", "sun"]')
+    return found
+
+
+def hours(value: Any) -> str:
+    """A span of the day, which may go over midnight; empty for the whole day."""
+    if anything(value).strip() and hours_of(value) is None:
+        raise ValueError('is no span of the day; write "22:00-06:00"')
+    return str(value).strip()
+
+
+def zone(value: Any) -> str:
+    try:
+        return ZoneInfo(text(value)).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError('is no time zone; write its name, e.g. "America/Phoenix"') from None
+
+
+# Fields whose type does not say what they may hold.
+NAMED: dict[str, Callable[[Any], Any]] = {
+    "owners": owners,
+    "bulk_days": days,
+    "bulk_hours": hours,
+    "bulk_zone": zone,
+}
 
 
 def contradictions(policy: Policy) -> list[tuple[str, str]]:

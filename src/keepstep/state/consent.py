@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, exists, insert, select
 
 from keepstep.database import portions
 from keepstep.schema.tables import act, alias
+from keepstep.state import chain
 
 _COLUMNS = tuple(column.name for column in act.c)
 _OPTIONAL: Mapping[str, Any] = {"address_hash": None, "after": None, "before": None, "at": None, "evidence": None}
@@ -15,9 +16,10 @@ _OPTIONAL: Mapping[str, Any] = {"address_hash": None, "after": None, "before": N
 
 def append(tx: Connection, customer_id: str, acts: Sequence[Mapping[str, Any]]) -> None:
     """Add acts: party_id, platform, record_id, kind, direction, source, seen_at; optionally address_hash, after,
-    before, at, evidence."""
+    before, at, evidence. The caller holds the slot: one writer makes one chain."""
     if acts:
-        tx.execute(insert(act), [{**_OPTIONAL, **row, "customer_id": customer_id} for row in acts])
+        rows = [{**_OPTIONAL, **row, "customer_id": customer_id} for row in acts]
+        tx.execute(insert(act), chain.linked(rows, chain.head(tx, customer_id)))
 
 
 def acts_of(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

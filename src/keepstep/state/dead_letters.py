@@ -1,4 +1,5 @@
-"""What we gave up on, with payload, answer and reason. state: open, then once replayed or discarded."""
+"""What we gave up on, with payload, answer and reason. state: open, then once replayed, discarded or closed (its cause
+went away by itself)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -47,7 +48,9 @@ def get(tx: Connection, customer_id: str, letter_id: str) -> dict[str, Any] | No
     return None if row is None else dict(row)
 
 
-def resolve(tx: Connection, customer_id: str, letter_id: str, state: Literal["replayed", "discarded"]) -> bool:
+def resolve(
+    tx: Connection, customer_id: str, letter_id: str, state: Literal["replayed", "discarded", "closed"]
+) -> bool:
     """Close an open one; False if it is not there or closed already, so that a second replay does nothing."""
     mine = (dead_letter.c.customer_id == customer_id, dead_letter.c.id == letter_id, dead_letter.c.state == "open")
     return tx.execute(update(dead_letter).where(*mine).values(state=state)).rowcount == 1

@@ -3,13 +3,21 @@
 turn.py     one bounded piece of work under the slot, as a list of named steps
 load.py     a party with both sides as they are now: stored readings, re-read where a write made them old, look-ups
 decided.py  T2: what was decided becomes steps, jobs and what is now seen, in one transaction
+holds.py    what a stage, a plan or the hours of bulk work keep from being sent
 custody.py  whose turn it is where somebody gets an address that another person of ours still has
 past.py     what was decided and what became known, kept as it was
 calls.py    the vendor calls and T3: outcomes, seen, journal
 confirm.py  what waits in the CRM's nightly batch
+letters.py  dead letters whose cause is gone
 """
 
-from keepstep.submit.confirm import chores
+from keepstep.desk import Chore, Desk
+from keepstep.submit import confirm, letters
 from keepstep.submit.turn import Step, turn
 
 __all__ = ["Step", "chores", "turn"]
+
+
+def chores(desk: Desk) -> tuple[Chore, ...]:
+    """What the submitter wants done, most urgent first."""
+    return (*confirm.chores(desk), *letters.chores(desk))

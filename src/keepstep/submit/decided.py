@@ -18,7 +18,7 @@ from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import submitted
 from keepstep.queue import Job, Slot, StepRow
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, readings, submissions
-from keepstep.submit import custody, past
+from keepstep.submit import custody, holds, past
 from keepstep.submit.custody import HELD, Turns, custody_rows
 from keepstep.submit.load import Case
 
@@ -182,6 +182,7 @@ def _allowed(
     call of the party is under way only consent goes on, and a creation whose address another one claims waits."""
     decision = custody.awaited(decision, asked)
     steps = [step for step in decision.steps if not case.in_flight or step.lane is Lane.consent]
+    steps = [_as_urgent_as(case.entry.lane, step) for step in steps]
     free = []
     for step in steps:
         person = decision.party.person(step.member or "")
@@ -197,6 +198,11 @@ def _allowed(
         else:
             free.append(fit)
     return decision, free
+
+
+def _as_urgent_as(lane: int, step: Step) -> Step:
+    """What a sweep or a first import found waits for the hours of bulk work; consent never waits."""
+    return step if step.lane is Lane.consent else replace(step, lane=Lane(max(step.lane, lane)))
 
 
 def _claims(step: Step) -> str:
@@ -231,20 +237,22 @@ def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now:
 def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
     """Let go what the freshness gate held, form jobs with their intents, and open the creations among them."""
     queue.guard(tx, slot)
+    holds.hold(tx, desk, slot, now)
     for one in customers.connections(tx, desk.customer_id):
         if one.health == "blocked":
             queue.hold_steps(tx, slot, "blocked", side="crm" if one.platform == desk.route.crm else "audience")
     if gate_is_fresh(tx, desk, now):
         # An opt-out that could not be decided yet holds its own party, and nobody else.
         queue.let_go(tx, desk.customer_id, "gate", now, unmarked=Lane.consent)
-    jobs = queue.form(tx, slot, now, _group_size, desk.chance.id)
+    jobs = queue.form(tx, slot, now, group_size, desk.chance.id)
     for job in jobs:
         if job.kind in CREATING:
             _open(tx, desk, job, now)
     return jobs
 
 
-def _group_size(_side: str, kind: str) -> int:
+def group_size(_side: str, kind: str) -> int:
+    """How many steps of a kind one call carries."""
     return BATCH_ROWS if kind == "submit" else LIST_JOB_CONTACTS if kind in SETS else 1
 
 

@@ -14,7 +14,7 @@ from keepstep.model.errors import Refused
 from keepstep.model.instant import Instant, format_instant
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, permits, submissions
 from keepstep.state.parties import Alias
-from keepstep.wiring import past, waiting
+from keepstep.wiring import past, plans, waiting
 
 if TYPE_CHECKING:
     from keepstep.desk import Desk
@@ -51,6 +51,7 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
         "waiting_for_batch": len(unresolved),
         "waiting_longest_seconds": max((now - row["since"] for row in unresolved), default=0.0),
         **waiting.stages(tx, route, now),
+        **plans.shown(tx, route, now),
         "held": waiting.held(aliases, route, now),
         "dead_letters": dead_letters.count(tx, customer_id),
         "last_trouble": _trouble(tx, customer_id),

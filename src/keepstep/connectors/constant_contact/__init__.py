@@ -5,6 +5,7 @@ from typing import Any
 
 from keepstep.connectors.constant_contact.api import Api
 from keepstep.connectors.constant_contact.catalogue import Catalogue
+from keepstep.connectors.constant_contact.cost import cost
 from keepstep.connectors.constant_contact.delivery import account_of, parse_delivery, signatures
 from keepstep.connectors.constant_contact.destination import Destination
 from keepstep.connectors.constant_contact.explain import PLATFORM, explain
@@ -66,4 +67,5 @@ CONNECTOR = Connector(
     parse_delivery=parse_delivery,
     account_of=account_of,
     signatures=signatures,
+    cost=cost,
 )

@@ -1,5 +1,6 @@
 """Virtuous CRM+, in the role of a CRM."""
 
+from keepstep.connectors.virtuous.cost import cost
 from keepstep.connectors.virtuous.delivery import parse_delivery, signatures
 from keepstep.connectors.virtuous.destination import Destination
 from keepstep.connectors.virtuous.explain import explain
@@ -7,5 +8,10 @@ from keepstep.connectors.virtuous.mapping import PLATFORM
 from keepstep.ports import Connector
 
 CONNECTOR = Connector(
-    platform=PLATFORM, explain=explain, open_crm=Destination, parse_delivery=parse_delivery, signatures=signatures
+    platform=PLATFORM,
+    explain=explain,
+    open_crm=Destination,
+    parse_delivery=parse_delivery,
+    signatures=signatures,
+    cost=cost,
 )

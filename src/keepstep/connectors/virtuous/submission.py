@@ -116,7 +116,8 @@ def outcome(problem: Blocked | Permanent | Transient, first: bool) -> Outcome:
 
 
 async def create(api: Api, source: str, origin: Origin, step: Step) -> Outcome:
-    """A contact at once, opted out and with our reference. Nothing is matched, tags cannot go (facts 11)."""
+    """A contact at once, with our reference; opted out, but where the step says otherwise. Nothing is matched, tags
+    cannot go (facts 11)."""
     body = _contact(source, step.payload) | _origin_id(await origin.segment())
     made = await api.write("POST", "/api/Contact", body)
     answer = told(made)
@@ -173,8 +174,9 @@ def _origin_id(origin: Segment | None) -> Row:
 
 def _methods(payload: Mapping[str, Any]) -> list[Row]:
     phone = payload.get("phone") or {}
-    pairs = [(EMAIL_TYPE, payload.get("email")), (_phone_type(phone), phone.get("raw"))]
-    return [{"type": kind, "value": value, "isOptedIn": False, "isPrimary": True} for kind, value in pairs if value]
+    opted_in = payload.get("opted_in") is True
+    ways = [(EMAIL_TYPE, payload.get("email"), opted_in), (_phone_type(phone), phone.get("raw"), False)]
+    return [{"type": kind, "value": value, "isOptedIn": yes, "isPrimary": True} for kind, value, yes in ways if value]
 
 
 def _addresses(payload: Mapping[str, Any]) -> list[Row]:

@@ -1,0 +1,81 @@
+"""`keepstep parked`: people who wait for a person's word."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, write
+from keepstep.cli.letters import By
+from keepstep.cli.service import open_service
+from keepstep.model.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+app = typer.Typer(help="People who wait for a person's word: list, show, answer.", no_args_is_help=True)
+ANSWERS = ("same", "nobody", "leave", "stays", "lifted", "ask")
+Record = Annotated[str, typer.Argument(metavar="RECORD", help="The contact's id at the audience side.")]
+
+
+@app.command("list")
+def list_all(customer: CustomerId, as_json: AsJson = False) -> None:
+    """Who is parked, why, since when and what to do. Exit code 3 while somebody is."""
+
+    async def read() -> "Sequence[dict[str, Any]]":
+        from keepstep.wiring import parked
+
+        async with open_service(settings()) as service:
+            return await parked.listed(service, customer)
+
+    found = run(read())
+    if found or as_json:
+        show(found, as_json)
+    else:
+        say("nobody is parked")
+    if found:
+        raise typer.Exit(NEEDS_A_PERSON)
+
+
+@app.command("show")
+def show_one(record: Record, customer: CustomerId, as_json: AsJson = False) -> None:
+    """What was compared, who else it could be and why not. Asks the CRM, and prints personal data."""
+
+    async def read() -> dict[str, Any]:
+        from keepstep.wiring import parked
+
+        async with open_service(settings()) as service:
+            return await parked.shown(service, customer, record)
+
+    found = run(read())
+    if as_json:
+        write(found)
+        return
+    show({name: value for name, value in found.items() if name != "alternatives"}, as_json)
+    show(found["alternatives"], as_json)
+
+
+@app.command()
+def answer(
+    record: Record,
+    said: Annotated[str, typer.Argument(metavar="ANSWER", help=f"One of {', '.join(ANSWERS)}.")],
+    customer: CustomerId,
+    individual: Annotated[
+        str | None, typer.Option("--individual", help="With `same`: the individual in the CRM.", show_default=False)
+    ] = None,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Settle a question; the answer sticks until it is replaced or taken back with `ask`."""
+    if said not in ANSWERS:
+        raise Refused(400, f"an answer is one of {', '.join(ANSWERS)}")
+    if individual is not None and said != "same":
+        raise Refused(400, "--individual goes with `same`")
+
+    async def done() -> dict[str, Any]:
+        from keepstep.cli.person import login
+        from keepstep.wiring import parked
+
+        async with open_service(settings()) as service:
+            return await parked.answered(service, customer, record, said, by or login(), individual)
+
+    show(run(done()), as_json)

@@ -1,0 +1,172 @@
+"""`keepstep plan` and `keepstep apply`: the first connection."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, write
+from keepstep.cli.service import open_service
+from keepstep.model.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keepstep.pairing import Progress
+    from keepstep.wiring import Service
+
+Told = Callable[["Progress"], None]
+PAUSE = 1.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(plan)
+    app.command()(apply)
+
+
+def plan(
+    customer: CustomerId,
+    discard: Annotated[bool, typer.Option("--discard", help="There is to be no plan any more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Pair both sides; what would be created, updated, linked, opted out, parked; calls, hours; checksum."""
+
+    async def made() -> dict[str, Any]:
+        from keepstep import telemetry
+        from keepstep.wiring import plans
+
+        async with open_service(settings()) as service:
+            telemetry.setup(service.settings.service.log, service.clock.now)
+            if discard:
+                return await plans.discard(service, customer)
+            await plans.begin(service, customer)
+            with _telling(as_json) as told:
+                await read(service, customer, told)
+            return await plans.draw(service, customer)
+
+    found = run(made())
+    if as_json or discard:
+        show(found, as_json)
+    else:
+        _print(found)
+
+
+async def read(service: "Service", customer: str, told: Told) -> None:
+    """Turns of this customer until both sides are read and everybody is decided; where somebody serves, it waits."""
+    from keepstep.wiring.lock import Served
+
+    try:
+        async with service.working():
+            await _turns(service, customer, told)
+    except Served:
+        await _wait(service, customer, told)
+
+
+async def _turns(service: "Service", customer: str, told: Told) -> None:
+    from keepstep import worker
+
+    holder = service.chance.id()
+    while not await _whole(service, customer, told):
+        if await worker.work(service, holder, customer) is None:
+            await service.clock.sleep(PAUSE)
+
+
+async def _wait(service: "Service", customer: str, told: Told) -> None:
+    while not await _whole(service, customer, told):
+        await service.clock.sleep(PAUSE)
+
+
+async def _whole(service: "Service", customer: str, told: Told) -> bool:
+    from keepstep.wiring import plans
+
+    found = await plans.progress(service, customer)
+    if found.blocked:
+        raise Blocked(found.blocked[1], f"{found.blocked[0]} is blocked: {found.blocked[1]}")
+    told(found)
+    return found.whole
+
+
+@contextmanager
+def _bar() -> "Iterator[Told]":
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading both sides")
+
+        def told(found: "Progress") -> None:
+            text = f"deciding: {found.marked} left" if found.swept else f"reading both sides: {found.read} pages"
+            bar.update(task, description=text)
+
+        yield told
+
+
+@contextmanager
+def _silent() -> "Iterator[Told]":
+    yield lambda _found: None
+
+
+def _telling(as_json: bool) -> AbstractContextManager[Told]:
+    return _silent() if as_json else _bar()
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    people = {name: value for name, value in found["people"].items() if value}
+    show({"people": people, "only in the CRM": found["crm_only"]["people"], "steps": found["steps"]}, False)
+    if found["labels"]:
+        show(found["labels"], False)
+    show([{"platform": name, **cost} for name, cost in found["cost"].items()], False)
+    opens = (found["window"] or {}).get("opens")
+    window = f"; bulk work from {opens} on" if opens else ""
+    say(f"about {found['webhooks']} webhooks of our own writes will come back{window}")
+    say(
+        f"nothing is written yet; to do exactly this: keepstep apply --customer {found['customer']} {found['checksum']}"
+    )
+
+
+def apply(
+    checksum: Annotated[str, typer.Argument(metavar="CHECKSUM", help="As `keepstep plan` printed it.")],
+    customer: CustomerId,
+    as_json: AsJson = False,
+) -> None:
+    """Do exactly that plan; refuses if the world has changed. Exit code 3 where it refuses."""
+
+    async def applied() -> dict[str, Any]:
+        from keepstep import telemetry
+        from keepstep.wiring import plans
+
+        async with open_service(settings()) as service:
+            telemetry.setup(service.settings.service.log, service.clock.now)
+            done = await plans.apply(service, customer, checksum)
+            if not done["refused"]:
+                await _begun(service, customer)
+            return done
+
+    done = run(applied())
+    if as_json:
+        write(done)
+    elif done["refused"]:
+        say(f"nothing is written: {done['refused']}")
+        say(f"next: keepstep plan --customer {customer}")
+    else:
+        say(f"{done['steps']} steps are on their way; `keepstep status --customer {customer}` shows how far they are")
+    if not as_json and done["dropped"]:
+        say(f"changed since, left for the next plan: {', '.join(done['dropped'])}")
+    if done["refused"]:
+        raise typer.Exit(NEEDS_A_PERSON)
+
+
+async def _begun(service: "Service", customer: str) -> None:
+    """Where nobody serves, what is due now is done here."""
+    from keepstep import worker
+    from keepstep.wiring.lock import Served
+
+    try:
+        async with service.working():
+            await worker.once(service, customer)
+    except Served:
+        pass

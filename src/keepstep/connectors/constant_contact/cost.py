@@ -1,0 +1,15 @@
+"""What writing comes to, in calls: a plan says it before anybody says yes."""
+
+from keepstep.connectors.constant_contact.destination import JOBS, READ_ONE_BY_ONE
+
+# The job itself, one look whether it ended, and of many people a page of the deleted and one of the members.
+JOB, PAGE = 2, 1
+
+
+def cost(kind: str, steps: int) -> int:
+    """Calls of one job of this kind with so many steps. Everybody written is read once more, one by one."""
+    if kind not in JOBS:
+        return steps * 3  # read, PUT, read again
+    one_by_one = steps <= READ_ONE_BY_ONE
+    looked = steps if one_by_one else PAGE
+    return JOB + (looked if JOBS[kind].adds else 0) + looked + steps

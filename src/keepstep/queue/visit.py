@@ -1,0 +1,24 @@
+"""A person's word between two turns: what a command changes, it changes as the slot's holder would."""
+
+from sqlalchemy import Connection, select, update
+
+from keepstep.model.errors import Transient
+from keepstep.model.instant import Instant
+from keepstep.queue.slots import lock
+from keepstep.schema.tables import slot
+
+
+class UnderWay(Transient):
+    """A turn of this customer is under way: it would store what it read before, so the command must come back."""
+
+
+def visit(tx: Connection, customer_id: str, now: Instant) -> None:
+    """Hold the slot for the rest of this transaction; works for paused customers too. Raises UnderWay.
+
+    Whoever held it before and went silent is fenced out: its decisions were made without what changes here.
+    """
+    lock(tx, customer_id)
+    mine = slot.c.customer_id == customer_id
+    if tx.execute(select(slot.c.lease_until).where(mine)).scalar_one() > now:
+        raise UnderWay("a turn is under way")
+    tx.execute(update(slot).where(mine).values(fence=slot.c.fence + 1))
