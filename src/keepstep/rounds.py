@@ -258,8 +258,8 @@ def _bury(tx: Connection, desk: Desk, whose: tuple[str, str], record_id: str, fa
     """One letter a record, though every round meets it again; one more where the last was replayed or closed and it
     meets us still."""
     platform, name = whose
-    known = dead_letters.of_customer(tx, desk.customer_id, None, limit=10_000)
-    same = [one for one in known if one["kind"] == "poison" and one["payload"].get("record_id") == record_id]
+    known = dead_letters.of_kind(tx, desk.customer_id, "poison")
+    same = [one for one in known if one["payload"].get("record_id") == record_id]
     if any(one["state"] in ("open", "discarded") for one in same):
         return
     side = "audience" if platform == desk.route.audience else "crm"

@@ -130,7 +130,7 @@ def seal(desk: Desk, rows: Iterable[StepRow], setting: Setting, accounts: Mappin
 
 
 def _found(tx: Connection, desk: Desk, rows: Sequence[StepRow], drawing: Drawing) -> _Found:
-    found = _Found(now=[_as_step(row) for row in rows])
+    found = _Found(now=[row.as_step() for row in rows])
     links: dict[str, list[Step]] = {}
     for step in found.now:
         if step.kind == "link" and str(step.payload["contact"]) in drawing.contacts:
@@ -166,20 +166,6 @@ def _cases(tx: Connection, desk: Desk, party_ids: Sequence[str]) -> list[tuple[P
         )
         for party in found.values()
     ]
-
-
-def _as_step(row: StepRow) -> Step:
-    return Step(
-        party_id=row.party_id,
-        side=Side(row.side),
-        kind=row.kind,
-        target=row.target,
-        lane=Lane(row.lane),
-        group=row.group,
-        payload=row.payload,
-        member=row.member,
-        hold=row.hold,
-    )
 
 
 # --- how it is told --------------------------------------------------------------------------------------------------

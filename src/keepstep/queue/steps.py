@@ -9,6 +9,7 @@ from sqlalchemy import exists as sql_exists
 
 from keepstep.database import canonical_json, portions
 from keepstep.model.change import Lane, Step
+from keepstep.model.contact import Side
 from keepstep.model.instant import Instant
 from keepstep.queue.slots import Slot, guard, wake
 from keepstep.schema.tables import entry, step
@@ -32,6 +33,20 @@ class StepRow:
     member: str | None
     payload: Mapping[str, Any]
     job_id: str | None
+
+    def as_step(self) -> Step:
+        """The step as the model knows it."""
+        return Step(
+            party_id=self.party_id,
+            side=Side(self.side),
+            kind=self.kind,
+            target=self.target,
+            lane=Lane(self.lane),
+            group=self.group,
+            payload=self.payload,
+            member=self.member,
+            hold=self.hold,
+        )
 
 
 COLUMNS: Sequence[Column[Any]] = (

@@ -41,6 +41,12 @@ def of_customer(
     return [dict(row) for row in rows.mappings()]
 
 
+def of_kind(tx: Connection, customer_id: str, kind: str) -> list[dict[str, Any]]:
+    """Every one of a kind, whatever became of it."""
+    mine = (dead_letter.c.customer_id == customer_id, dead_letter.c.kind == kind)
+    return [dict(row) for row in tx.execute(select(dead_letter).where(*mine)).mappings()]
+
+
 def get(tx: Connection, customer_id: str, letter_id: str) -> dict[str, Any] | None:
     """One, or None."""
     mine = (dead_letter.c.customer_id == customer_id, dead_letter.c.id == letter_id)

@@ -21,7 +21,7 @@ from keepstep.model.settle import found_so, outdated, refused, settle, submitted
 from keepstep.queue import Job, Slot, State, StepRow
 from keepstep.state import customers, dead_letters, journal, readings, submissions
 from keepstep.submit import custody, past
-from keepstep.submit.decided import CREATING, as_step
+from keepstep.submit.decided import CREATING
 from keepstep.telemetry import Event
 
 TURN = 5.0
@@ -117,7 +117,7 @@ def _all(job: Job, outcome: Outcome, blocked: str | None = None) -> Result:
 
 
 def _as_call(job: Job) -> Call:
-    steps = tuple(as_step(row) for row in job.steps)
+    steps = tuple(row.as_step() for row in job.steps)
     return Call(
         id=job.id, side=Side(job.side), kind=job.kind, steps=steps, vendor_id=job.vendor_id, sent_at=job.sent_at
     )
@@ -167,7 +167,7 @@ class _Tally:
         self.ended: list[dict[str, Any]] = []
 
     def take(self, row: StepRow, outcome: Outcome) -> None:
-        step, outcome = as_step(row), self._meant(row, outcome)
+        step, outcome = row.as_step(), self._meant(row, outcome)
         self._line(row, outcome)
         if isinstance(outcome, (Done, Nothing, Dead)) or (row.kind == "submit" and not isinstance(outcome, Retry)):
             self.ended.append({"party": row.party_id, "side": row.side, "target": row.target})
@@ -219,7 +219,7 @@ class _Tally:
 
     def _creation_again(self, row: StepRow) -> None:
         """A creation that did not happen frees its person; the next decision makes it anew from what is so then."""
-        self._keep(withdrawn(self._party(row), as_step(row)))
+        self._keep(withdrawn(self._party(row), row.as_step()))
         submissions.withdraw(self.tx, self.desk.customer_id, row.member or "")
 
     def _is_enough(self, row: StepRow, outcome: Retry) -> bool:

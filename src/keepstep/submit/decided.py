@@ -11,12 +11,12 @@ from keepstep.desk import Desk
 from keepstep.model.canonical import email, phone
 from keepstep.model.change import Lane, Step
 from keepstep.model.consent import proves_opt_in
-from keepstep.model.contact import Method, Side
+from keepstep.model.contact import Method
 from keepstep.model.decide import Decision, Setting, decide
 from keepstep.model.instant import Instant
 from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import submitted
-from keepstep.queue import Job, Slot, StepRow
+from keepstep.queue import Job, Slot
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, readings, submissions
 from keepstep.submit import custody, holds, past
 from keepstep.submit.custody import HELD, Turns, custody_rows
@@ -261,23 +261,8 @@ def _open(tx: Connection, desk: Desk, job: Job, now: Instant) -> None:
     for row in job.steps:
         address = email(row.payload.get("email"))
         submissions.open_one(tx, desk.customer_id, row.member or "", row.party_id, row.payload, address, now)
-        found[row.party_id] = submitted(found[row.party_id], as_step(row), "intended", now)
+        found[row.party_id] = submitted(found[row.party_id], row.as_step(), "intended", now)
     readings.save(tx, desk.customer_id, found.values())
-
-
-def as_step(row: StepRow) -> Step:
-    """A stored step as the model knows it."""
-    return Step(
-        party_id=row.party_id,
-        side=Side(row.side),
-        kind=row.kind,
-        target=row.target,
-        lane=Lane(row.lane),
-        group=row.group,
-        payload=row.payload,
-        member=row.member,
-        hold=row.hold,
-    )
 
 
 def gate_is_fresh(tx: Connection, desk: Desk, now: Instant) -> bool:
