@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 from keepstep.model.contact import Side
 from keepstep.model.instant import Instant
@@ -18,9 +18,14 @@ class Lane(IntEnum):
     bulk = 3
 
 
+# Why a change is only inferred and nobody's own act or edit (design section 4, brake).
+Inferred = Literal["absence", "deletion", "bounce", "false"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One write that a decision wants. `target` is unique within (party, side); `group` names what may share a call.
+    """One write that a decision wants. `target` is unique within (party, side); `group` names what may share a call;
+    `inferred` says why, where nobody was seen to ask for it.
 
     Kinds and their payloads. `was` is what the decision saw there: a write over anything else is not made, it is
     decided anew. Ids are text; in a creation a phone is {kind, raw} or None, an address is {kind, street, city, state,
@@ -55,6 +60,7 @@ class Step:
     payload: Mapping[str, Any]
     member: str | None = None
     hold: str | None = None
+    inferred: Inferred | None = None
 
 
 def a_step(

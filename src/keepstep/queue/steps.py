@@ -33,6 +33,7 @@ class StepRow:
     member: str | None
     payload: Mapping[str, Any]
     job_id: str | None
+    inferred: str | None = None
 
     def as_step(self) -> Step:
         """The step as the model knows it."""
@@ -46,6 +47,7 @@ class StepRow:
             payload=self.payload,
             member=self.member,
             hold=self.hold,
+            inferred=self.inferred,
         )
 
 
@@ -64,6 +66,7 @@ COLUMNS: Sequence[Column[Any]] = (
     step.c.member,
     step.c.payload,
     step.c.job_id,
+    step.c.inferred,
 )
 
 
@@ -152,12 +155,13 @@ def _columns(customer_id: str, item: Step, now: Instant) -> dict[str, Any]:
         "hold": item.hold,
         "member": item.member,
         "payload": dict(item.payload),
+        "inferred": item.inferred,
     }
 
 
 def _follow(tx: Connection, customer_id: str, row: StepRow, item: Step) -> None:
-    if (row.lane, row.group, row.member) != (int(item.lane), item.group, item.member):
-        values = {"lane": int(item.lane), "grp": item.group, "member": item.member}
+    if (row.lane, row.group, row.member, row.inferred) != (int(item.lane), item.group, item.member, item.inferred):
+        values = {"lane": int(item.lane), "grp": item.group, "member": item.member, "inferred": item.inferred}
         tx.execute(update(step).where(step.c.customer_id == customer_id, step.c.id == row.id).values(values))
 
 

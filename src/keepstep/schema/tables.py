@@ -175,6 +175,7 @@ entry = Table(
 )
 
 # One concrete write. Unsent: job_id NULL; held while hold is set (plan, shadow, brake, gate, quota, blocked, ...).
+# inferred: why it is only inferred (absence | deletion | bounce | false); NULL: somebody's own act or edit.
 # unsent -> in a job -> deleted (done or dead) | unsent again (tries + 1). One unsent step per target; a sent one may
 # stand beside it.
 step = Table(
@@ -195,6 +196,7 @@ step = Table(
     c.words("job_id", null=True),
     c.words("member", null=True),
     c.json("payload"),
+    c.words("inferred", null=True),
     Index(
         "uq_step_unsent",
         "customer_id",
