@@ -51,11 +51,8 @@ def account(tx: Connection, desk: Desk, slot: Slot, platform: str, names: Sequen
     marks.put(tx, desk.customer_id, replace(mark, due=now + desk.route.cadence.subscription, data={"finished": now}))
     known = customers.get_connection(tx, desk.customer_id, platform)
     bound = known.account_id if known is not None else None
-    if bound is not None and not set(bound.split(_BETWEEN)) & set(names):
+    if bound is not None and not customers.leads_to(bound, names):
         return False
-    if bound != _BETWEEN.join(names):
-        customers.bind_account(tx, desk.customer_id, platform, _BETWEEN.join(names))
+    if bound != customers.account_of(names):
+        customers.bind_account(tx, desk.customer_id, platform, customers.account_of(names))
     return True
-
-
-_BETWEEN = "\t"

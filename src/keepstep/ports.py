@@ -197,9 +197,28 @@ class Connection:
     settings: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth:
+    """How a platform gives grants: paths of its token service, and what it asks for.
+
+    client: whether an application is named at all. authorize, device: None where there is no such flow. password:
+    whether a user's name and password are taken. `scopes` are asked for; those in `optional` may be left out.
+    """
+
+    exchange: str
+    client: bool = True
+    authorize: str | None = None
+    device: str | None = None
+    password: bool = False
+    scopes: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Connector:
     """What one platform's folder offers; `open_audience` or `open_crm` is None where it cannot play that role.
+
+    `oauth`: how it gives grants, None where a key is all there is.
 
     `cost`: how many calls the steps of one kind that one job carries come to, with what is read before and after.
     `parse_delivery` names the records that a webhook speaks of, `account_of` the account where the body names one.
@@ -213,3 +232,4 @@ class Connector:
     account_of: Callable[[bytes], str | None] | None = None
     signatures: Callable[[Mapping[str, str]], list[str]] | None = None
     cost: Callable[[str, int], int] | None = None
+    oauth: OAuth | None = None

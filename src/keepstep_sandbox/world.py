@@ -34,6 +34,7 @@ ACTORS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("set_contact_webhook",), "staff"),
         **dict.fromkeys(("lose_next", "duplicate_next", "delay_next"), "fault"),
         **dict.fromkeys(("draft_campaign", "send_campaign", "bounce", "add_segment", "revoke_grant"), "staff"),
+        **dict.fromkeys(("register_app",), "staff"),
     },
     VIRTUOUS: {
         **dict.fromkeys(("add_organization", "add_tag", "add_contact", "resolve", "rename_tag"), "staff"),

@@ -11,9 +11,10 @@ import pytest
 
 from keepstep.database import Inline
 from keepstep.model.errors import Blocked, Problem, Transient, Unanswered
-from keepstep.ports import HttpAnswer
+from keepstep.ports import HttpAnswer, OAuth
 from keepstep.state.vault import Secret, Vault
-from keepstep.tokens import KeyGrant, OAuthGrant, Pace, start_over
+from keepstep.tokens import Endpoint, KeyGrant, OAuthGrant, start_over
+from keepstep.wire.permits import SharedPermits
 from tests.wire.hands import HandChance, HandClock
 
 Answer = HttpAnswer | Exception
@@ -65,17 +66,22 @@ class World:
         self.vault = Vault({"k": b"k" * 32}, "k", self.chance.token)
         self.db = Inline()
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """As every process has its own, over the one database."""
+        permits = SharedPermits(self.db, self.clock, 1, 86_400)
+        oauth = OAuth(exchange="/oauth2/default/v1/token")
+        return Endpoint(oauth=oauth, url="https://auth.example.org/", http=self.vendor, key="k tokens", permits=permits)
+
     def grant(self, **changes: Any) -> OAuthGrant:
         given: dict[str, Any] = {
             "customer_id": "acme",
             "platform": "constant_contact",
-            "auth_url": "https://auth.example.org/",
-            "http": self.vendor,
+            "endpoint": self.endpoint,
             "db": self.db,
             "vault": self.vault,
             "clock": self.clock,
             "chance": self.chance,
-            "pace": Pace(self.clock),
         }
         return OAuthGrant(**given | changes)
 
@@ -374,10 +380,9 @@ def test_long_lived_mode_keeps_its_refresh_token() -> None:
     run(work, rotating=False)
 
 
-def test_the_token_endpoint_sees_at_most_one_call_a_second() -> None:
+def test_the_token_endpoint_sees_at_most_one_call_a_second_over_all_processes() -> None:
     async def work(world: World) -> None:
-        pace = Pace(world.clock)
-        grants = [world.grant(pace=pace) for _ in range(4)]
+        grants = [world.grant() for _ in range(4)]
         for grant in grants:
             await grant.bearer(refused=f"access-{world.vendor.issued}" if world.vendor.issued else None)
         gaps = [late - early for early, late in zip(world.vendor.times, world.vendor.times[1:], strict=False)]

@@ -85,7 +85,10 @@ def _signalled() -> asyncio.Event:
 
 
 def _door(service: "Service") -> "Door":
-    from keepstep.web import Door, Sender
+    from functools import partial
+
+    from keepstep.web import Connecting, Door, Sender
+    from keepstep.wiring import connecting
 
     async def lookup(platform: str, token: str) -> "Sender | None":
         found = await service.sender(platform, token)
@@ -100,5 +103,11 @@ def _door(service: "Service") -> "Door":
         chance=service.chance,
         wake=service.wake,
         ready=service.ready,
+        connecting=Connecting(
+            page=partial(connecting.page, service),
+            leave=partial(connecting.leave, service),
+            arrive=partial(connecting.arrive, service),
+            secure=(service.settings.service.public_url or "").startswith("https://"),
+        ),
         advance=service.advance,
     )

@@ -126,6 +126,19 @@ def bind_account(tx: Tx, customer_id: str, platform: str, account_id: str) -> No
     tx.execute(update(connection).where(*mine).values(account_id=account_id))
 
 
+def account_of(names: Sequence[str]) -> str:
+    """How an account is remembered: by whatever it is known by."""
+    return _BETWEEN.join(names)
+
+
+def leads_to(bound: str, names: Sequence[str]) -> bool:
+    """Is it the account that is bound? A key of another user, or a new name, leaves one of its names as it was."""
+    return bool(set(bound.split(_BETWEEN)) & set(names))
+
+
+_BETWEEN = "\t"
+
+
 def get_connection(tx: Tx, customer_id: str, platform: str) -> Connection | None:
     """One, or None."""
     found = [item for item in connections(tx, customer_id) if item.platform == platform]

@@ -1,7 +1,9 @@
-"""Doors: vendor webhooks and health. They verify, store and answer; they never sync."""
+"""Doors: vendor webhooks, the pages where accounts are connected, health. They verify, store and answer; they never
+sync."""
 
 from keepstep.web.app import build
+from keepstep.web.connect import Connecting
 from keepstep.web.door import Door, Sender
 from keepstep.web.server import listening, serve
 
-__all__ = ["Door", "Sender", "build", "listening", "serve"]
+__all__ = ["Connecting", "Door", "Sender", "build", "listening", "serve"]

@@ -6,6 +6,7 @@ import msgspec
 
 from keepstep import telemetry
 from keepstep.model.errors import Refused
+from keepstep.web import connect
 from keepstep.web.answers import App, Gone, Receive, Scope, Send, body_of, say
 from keepstep.web.door import Door
 
@@ -14,7 +15,8 @@ _RETRY_SECONDS = 5
 
 
 def build(door: Door) -> App:
-    """An ASGI app: POST /hooks/{platform}/{token}, GET /health, GET /ready, and POST /clock in virtual time.
+    """An ASGI app: POST /hooks/{platform}/{token}, the pages below /connect, GET /health and /ready, and POST /clock in
+    virtual time.
 
     No input is answered with a 5xx; 503 with Retry-After means that the sender should come back.
     """
@@ -50,6 +52,8 @@ async def _routed(door: Door, scope: Scope, receive: Receive, send: Send) -> Non
             await door.take(platform, token, scope, receive, send)
         case [_, "hooks", _, _]:
             raise Refused(405, "deliveries are posted")
+        case [_, "connect", *rest] if door.connecting is not None:
+            await connect.routed(door.connecting, scope, rest, send)
         case ["GET" | "HEAD", "health"]:
             await say(send, 200, {"status": "ok"})
         case ["GET" | "HEAD", "ready"]:

@@ -15,6 +15,7 @@ from keepstep.ports import Chance, Clock
 from keepstep.schema.tables import delivery
 from keepstep.telemetry import Event
 from keepstep.web.answers import Receive, Scope, Send, body_of, say
+from keepstep.web.connect import Connecting
 from keepstep.wire.signature import verify
 
 _KNOWN_SECONDS = 60.0
@@ -46,6 +47,7 @@ class Door:
     signatures: platform -> function of the headers (lower-case names) that gives the signature texts of a delivery.
     accounts: platform -> function of the body that gives the account it names, for those whose deliveries do.
     wake: marks the customer's slot as due in a transaction of its own and wakes the worker.
+    connecting: the pages where accounts are connected.
     advance: in virtual time only: sets the clock, waits until all is idle, gives the next due moment.
     """
 
@@ -57,6 +59,7 @@ class Door:
     wake: Callable[[str], Awaitable[None]]
     accounts: Mapping[str, Callable[[bytes], str | None]] = field(default_factory=dict)
     ready: Callable[[], Awaitable[bool]] | None = None
+    connecting: Connecting | None = None
     advance: Callable[[Instant], Awaitable[Instant | None]] | None = None
     refused: Counter[tuple[str, int]] = field(default_factory=Counter)
     _known: dict[tuple[str, str], tuple[Instant, Sender | None]] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from keepstep.ports import Chance, Clock, Connection, Connector, Grant, Http, Pe
 from keepstep.settings import Settings
 from keepstep.state import customers, journal, marks
 from keepstep.state.vault import Secret, Vault
-from keepstep.tokens import KeyGrant, OAuthGrant, Pace, start_over
+from keepstep.tokens import EitherGrant, Endpoint, KeyGrant, OAuthGrant, start_over
 from keepstep.wire.http import Breaker
 from keepstep.wire.permits import SharedPermits
 from keepstep.wiring import checks, report
@@ -49,7 +49,6 @@ class Service:
     woken: Wake = field(init=False)
     _desks: dict[str, Desk] = field(default_factory=dict)
     _permits: dict[str, Permits] = field(default_factory=dict)
-    _pace: dict[str, Pace] = field(default_factory=dict)
     _doors: dict[str, tuple[Instant, Mapping[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,16 +93,23 @@ class Service:
             raise Misconfigured(
                 (f"customers.{customer_id}.route: {route.audience} to {route.crm} is no possible route",)
             )
-        policy = route.policy
-        shared = {"reference_source": policy.reference_source, "origin_segment_code": policy.origin_segment_code}
         return Desk(
             route=route,
-            audience=audience.open_audience(self._connection(customer_id, route.audience, shared)),
-            crm=crm.open_crm(self._connection(customer_id, route.crm, shared)),
+            audience=audience.open_audience(self._connection(customer_id, route.audience)),
+            crm=crm.open_crm(self._connection(customer_id, route.crm)),
             db=self.db,
             clock=self.clock,
             chance=self.chance,
         )
+
+    async def names_behind(self, customer_id: str, platform: str, grant: Grant) -> Sequence[str]:
+        """Whatever the account is known by that a grant leads to."""
+        connector, link = self._connector(platform), self._connection(customer_id, platform, grant)
+        if connector.open_audience is not None:
+            return [await connector.open_audience(link).account()]
+        if connector.open_crm is not None:
+            return await connector.open_crm(link).names()
+        raise Misconfigured((f"{platform}: has no account",))
 
     def hook_url(self, platform: str, token: Secret | None) -> str | None:
         """Where a customer's webhooks arrive; None where the service has no public address."""
@@ -120,16 +126,17 @@ class Service:
             raise Misconfigured((f"{platform}: no connector of that name; there are {known}",))
         return self.connectors[platform]
 
-    def _connection(self, customer_id: str, platform: str, shared: Mapping[str, Any]) -> Connection:
-        known = self.settings.platforms[platform]
+    def _connection(self, customer_id: str, platform: str, grant: Grant | None = None) -> Connection:
+        known, policy = self.settings.platforms[platform], self.settings.route(customer_id).policy
         http = Breaker(self.http, self.clock)
+        shared = {"reference_source": policy.reference_source, "origin_segment_code": policy.origin_segment_code}
         key = known.application_key
         extra = {"application_key": key, "calls_per_hour": known.per_hour, "signature_headers": known.signature_headers}
         return Connection(
             customer_id=customer_id,
             base_url=known.base_url,
             http=http,
-            grant=self._grant(customer_id, platform, http),
+            grant=grant or self._grant(customer_id, platform, http),
             permits=self._permits_of(platform),
             clock=self.clock,
             chance=self.chance,
@@ -137,20 +144,23 @@ class Service:
         )
 
     def _grant(self, customer_id: str, platform: str, http: Http) -> Grant:
-        known = self.settings.platforms[platform]
-        if known.auth_url is None:
-            return KeyGrant(customer_id=customer_id, platform=platform, db=self.db, vault=self.vault, clock=self.clock)
-        pace = self._pace.setdefault(known.application_key, Pace(self.clock))
-        return OAuthGrant(
-            customer_id=customer_id,
-            platform=platform,
-            auth_url=known.auth_url,
-            http=http,
-            db=self.db,
-            vault=self.vault,
-            clock=self.clock,
-            chance=self.chance,
-            pace=pace,
+        shared: dict[str, Any] = {"customer_id": customer_id, "platform": platform, "db": self.db, "vault": self.vault}
+        key = KeyGrant(**shared, clock=self.clock)
+        oauth = self.connectors[platform].oauth
+        if oauth is None:
+            return key
+        grant = OAuthGrant(**shared, endpoint=self.endpoint(platform, http), clock=self.clock, chance=self.chance)
+        return EitherGrant(key, grant) if oauth.password else grant
+
+    def endpoint(self, platform: str, http: Http | None = None) -> Endpoint:
+        """The token service of a platform; its own limit is one call a second for an application key (CC facts 3.1)."""
+        known, oauth = self.settings.platforms[platform], self._connector(platform).oauth
+        if oauth is None:
+            raise Misconfigured((f"{platform}: gives no grants; it is connected with a key",))
+        permits = SharedPermits(self.db, self.clock, 1, 86_400) if oauth.client else None
+        key = f"{known.application_key} tokens"
+        return Endpoint(
+            oauth=oauth, url=known.auth_url or known.base_url, http=http or self.http, key=key, permits=permits
         )
 
     def _permits_of(self, platform: str) -> Permits | None:

@@ -1,4 +1,7 @@
-"""The token service: application keys, grants, refresh tokens that work once (CC facts 2.3, 2.4)."""
+"""The token service: application keys, grants, refresh tokens that work once (CC facts 2.3, 2.4).
+
+What a person consents to in a browser, or with a code of a device, is consents.py.
+"""
 
 import base64
 import hashlib
@@ -6,6 +9,7 @@ import json
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from keepstep_sandbox.constant_contact.consents import Consented, Consents, Refused
 from keepstep_sandbox.constant_contact.dates import DAY, seconds
 from keepstep_sandbox.constant_contact.limits import Limiter
 from keepstep_sandbox.http import Request, Response, answer
@@ -19,10 +23,11 @@ SCOPE_WITHOUT_CAMPAIGNS = "account_read contact_data offline_access"
 
 @dataclass(slots=True, eq=False)
 class AppKey:
-    """One application of the developer portal, with its limits."""
+    """One application of the developer portal, with its limits. Without a secret it is a public one (PKCE, device)."""
 
     client_id: str
     secret: str
+    redirects: tuple[str, ...] = ()
     limiter: Limiter = field(default_factory=Limiter)
     last_token_call: float = float("-inf")
 
@@ -57,15 +62,24 @@ class TokenService:
         self._grants: dict[str, Grant] = {}  # by account
         self._by_refresh: dict[str, Grant] = {}
         self._access: dict[str, Access] = {}
+        self.consents = Consents(self._refresh_token)
+
+    def register(self, client_id: str, secret: str, redirects: tuple[str, ...]) -> None:
+        """What the developer portal knows of an application."""
+        app = self.apps.setdefault(client_id, AppKey(client_id, secret))
+        app.secret, app.redirects = secret, redirects
 
     def consent(self, account_id: str, client_id: str, secret: str, now: float) -> str:
         """Connect an account to an application key; a new consent replaces the old grant. Returns the refresh token."""
         app = self.apps.setdefault(client_id, AppKey(client_id, secret))
         app.secret = secret
+        return self._granted(account_id, app, now).current
+
+    def _granted(self, account_id: str, app: AppKey, now: float) -> Grant:
         self.revoke(account_id)
         grant = Grant(account_id, app, self._refresh_token(), now)
         self._grants[account_id] = self._by_refresh[grant.current] = grant
-        return grant.current
+        return grant
 
     def revoke(self, account_id: str) -> None:
         """The user takes the consent back; access tokens already out live on until they expire."""
@@ -87,11 +101,21 @@ class TokenService:
         if now - app.last_token_call < 1.0:
             return answer(429, {"error": "too_many_requests", "error_description": "API rate limit exceeded"})
         app.last_token_call = now
-        if values.get("grant_type") != "refresh_token":
-            return answer(
-                400, {"error": "unsupported_grant_type", "error_description": "Only refresh_token is simulated."}
-            )
-        return self._refresh(app, values.get("refresh_token", ""), now)
+        if values.get("grant_type") == "refresh_token":
+            return self._refresh(app, values.get("refresh_token", ""), now)
+        try:
+            found = self.consents.redeem(app.client_id, bool(app.secret), values, now)
+        except Refused as refused:
+            return answer(400, {"error": refused.error, "error_description": refused.words})
+        return self._first(app, found, now)
+
+    def _first(self, app: AppKey, found: Consented, now: float) -> Response:
+        """What a consent gives: a refresh token only where it was asked for (CC facts 2.1, 2.2)."""
+        grant = self._granted(found.account_id, app, now)
+        issued = self._issue(grant, now)
+        if "offline_access" in found.scope.split():
+            return issued
+        return answer(200, {name: value for name, value in issued.json().items() if name != "refresh_token"})
 
     def _app(self, request: Request, values: dict[str, str]) -> AppKey | None:
         client_id, secret = values.get("client_id", ""), values.get("client_secret", "")
@@ -102,7 +126,7 @@ class TokenService:
             except ValueError:
                 return None
         app = self.apps.get(client_id)
-        return app if app is not None and app.secret == secret else None
+        return app if app is not None and app.secret == secret else None  # a public application has none
 
     def _refresh(self, app: AppKey, token: str, now: float) -> Response:
         grant = self._by_refresh.get(token)

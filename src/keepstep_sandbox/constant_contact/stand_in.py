@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from keepstep_sandbox.constant_contact import campaigns, custom_fields, lists, mailings, people, tags
+from keepstep_sandbox.constant_contact import campaigns, custom_fields, lists, mailings, pages, people, tags
 from keepstep_sandbox.constant_contact.account import Account, Ids
 from keepstep_sandbox.constant_contact.changes import Change
 from keepstep_sandbox.constant_contact.contact import Contact
@@ -50,7 +50,8 @@ class ConstantContact:
         if request.path == TOKEN_PATH:
             return self._tokens.handle(request, now)
         if request.path.startswith("/oauth2/"):
-            return answer(404, {"error": "not_found", "error_description": "Not found."})
+            page = pages.handle(self._tokens, self._accounts, request, now)
+            return page or answer(404, {"error": "not_found", "error_description": "Not found."})
         if not request.path.startswith("/v3/"):
             return answer(403, {"message": "Forbidden"})  # CC facts 1
         access = self._bearer(request)
@@ -129,6 +130,10 @@ class ConstantContact:
         self._accounts.setdefault(account_id, Account(account_id, self._ids, self.switches))
         token = self._tokens.consent(account_id, client_id, client_secret, now)
         return {"account_id": account_id, "refresh_token": token}
+
+    def register_app(self, client_id: str, client_secret: str, redirects: Sequence[str]) -> None:
+        """An application of the developer portal; without a secret a public one, which must use PKCE."""
+        self._tokens.register(client_id, client_secret, tuple(redirects))
 
     def revoke_grant(self, account_id: str) -> Effects:
         """The user revokes the application: refreshing now answers invalid_grant."""

@@ -16,7 +16,7 @@ from keepstep.model.change import Call, Outcome
 from keepstep.model.contact import AudienceContact
 from keepstep.model.custom import CustomField
 from keepstep.model.instant import Instant
-from keepstep.ports import Connection, Connector, Page, ReportPage
+from keepstep.ports import Connection, Connector, OAuth, Page, ReportPage
 
 
 class ConstantContact:
@@ -68,4 +68,12 @@ CONNECTOR = Connector(
     account_of=account_of,
     signatures=signatures,
     cost=cost,
+    oauth=OAuth(
+        exchange="/oauth2/default/v1/token",
+        authorize="/oauth2/default/v1/authorize",
+        device="/oauth2/default/v1/device/authorize",
+        # The least that a sync with bounces needs (CC facts 2.2).
+        scopes=("account_read", "contact_data", "campaign_data", "offline_access"),
+        optional=("campaign_data",),
+    ),
 )

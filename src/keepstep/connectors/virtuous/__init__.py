@@ -5,7 +5,7 @@ from keepstep.connectors.virtuous.delivery import parse_delivery, signatures
 from keepstep.connectors.virtuous.destination import Destination
 from keepstep.connectors.virtuous.explain import explain
 from keepstep.connectors.virtuous.mapping import PLATFORM
-from keepstep.ports import Connector
+from keepstep.ports import Connector, OAuth
 
 CONNECTOR = Connector(
     platform=PLATFORM,
@@ -14,4 +14,5 @@ CONNECTOR = Connector(
     parse_delivery=parse_delivery,
     signatures=signatures,
     cost=cost,
+    oauth=OAuth(exchange="/Token", client=False, password=True),  # Virtuous facts 3
 )

@@ -6,60 +6,33 @@ used, one refresher over all processes.
 """
 
 import asyncio
-import base64
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
 
 from sqlalchemy import Connection, select
 
 from keepstep.database import Database
 from keepstep.model.errors import Blocked, Problem, Transient, Unanswered
 from keepstep.model.instant import Instant
-from keepstep.ports import Chance, Clock, Http, HttpAnswer
+from keepstep.ports import Chance, Clock, Grant, HttpAnswer
 from keepstep.schema.tables import slot
 from keepstep.state.vault import Secret, Vault
+from keepstep.tokens.answers import lifetime, understood
+from keepstep.tokens.endpoint import Client, Endpoint
 
 _EARLY_SECONDS = 300.0
 _JITTER_SECONDS = 120.0
-_CALL_SECONDS = 30.0
 # After this an intent without a result belongs to a process that died: longer than the call it announces may take.
 _INTENT_SECONDS = 45.0
 # Another process may have stored a new grant (customer add, connect): the copy in memory is not believed for longer.
 _REREAD_SECONDS = 60.0
 _AGAIN_SECONDS = 30.0
+# Of an answer that was lost: some services take the same value once more for a moment (CC facts 2.4, not stated), and
+# where they do not, waiting saves nothing.
+_LOST_SECONDS = 1.0
 _NEVER = math.inf
-_ABSURD_LIFETIME = 10 * 365 * 86400.0
-
-
-@dataclass(slots=True)
-class Pace:
-    """One call at a time and a second between an answer and the next call.
-
-    The token endpoint's own limit (CC facts 3.1).
-    """
-
-    clock: Clock
-    seconds: float = 1.0
-    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _next: Instant = 0.0
-
-    async def __aenter__(self) -> None:
-        await self._alone.acquire()
-        try:
-            wait = self._next - self.clock.now()
-            if wait > 0:
-                await self.clock.sleep(wait)
-        except BaseException:
-            self._alone.release()
-            raise
-
-    async def __aexit__(self, *_error: object) -> None:
-        self._next = self.clock.now() + self.seconds
-        self._alone.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +44,14 @@ class Held:
 
     access: Secret | None
     refresh: Secret | None
+    previous: Secret | None
     expires_at: Instant
     refresh_at: Instant
     intent: tuple[str, Instant] | None
+
+    def values(self) -> list[Secret]:
+        """Refresh tokens to try, in order: the one before counts until the new one has worked."""
+        return [one for one in (self.refresh, self.previous) if one is not None]
 
     def usable(self, now: Instant, refused: str | None) -> Secret | None:
         """The access token, if it lives and is not the one the vendor refused."""
@@ -83,8 +61,8 @@ class Held:
 
 @dataclass(slots=True, kw_only=True)
 class OAuthGrant:
-    """ports.Grant for a refresh-token grant. Secrets it needs: client_id, client_secret, refresh_token; it keeps the
-    others itself.
+    """ports.Grant for a refresh-token grant. Secrets it needs: refresh_token, and client_id and client_secret where the
+    endpoint asks for them; it keeps the others itself.
 
     `bearer` raises Blocked (reauthorize: the grant is void; client_refused: id or secret are wrong; not_connected: no
     grant yet; refused: any other final no), or Transient and Unanswered where a later call may work.
@@ -92,13 +70,11 @@ class OAuthGrant:
 
     customer_id: str
     platform: str
-    auth_url: str
-    http: Http
+    endpoint: Endpoint
     db: Database
     vault: Vault
     clock: Clock
     chance: Chance
-    pace: Pace
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
     _held: Held | None = None
     _read_at: Instant = 0.0
@@ -127,13 +103,14 @@ class OAuthGrant:
         try:
             return await self._refresh(refused)
         except Transient as trouble:
-            self._not_before = self.clock.now() + (trouble.retry_after or _AGAIN_SECONDS)
+            again = _LOST_SECONDS if isinstance(trouble, Unanswered) else _AGAIN_SECONDS
+            self._not_before = self.clock.now() + (trouble.retry_after or again)
             if still_good is None or still_good.reveal() == refused:
                 raise
             return still_good
 
     async def _refresh(self, refused: str | None) -> Secret:
-        tried: str | None = None
+        tried: list[str] = []
         while True:
             intent = self.chance.id()
             held, announced = await self.db.run(self._announce, intent, refused, self.clock.now())
@@ -144,11 +121,11 @@ class OAuthGrant:
                     return token
                 await self.clock.sleep(1.0)
                 continue
-            refresh = held.refresh
-            if refresh is None or refresh.reveal() == tried:
+            refresh = next((one for one in held.values() if one.reveal() not in tried), None)
+            if refresh is None:
                 await self.db.run(self._withdraw, intent)
                 raise Blocked(*_VOID)
-            tried = refresh.reveal()
+            tried.append(refresh.reveal())
             token = await self._attempt(intent, refresh)
             if token is not None:
                 return token
@@ -159,7 +136,7 @@ class OAuthGrant:
         None where the vendor calls this refresh token void, which the store may know better.
         """
         try:
-            new = _understood(await self._sent(refresh))
+            new = understood(await self._sent(refresh))
         except Problem:
             await self.db.run(self._withdraw, intent)
             raise
@@ -181,25 +158,16 @@ class OAuthGrant:
             self._read_at, self._not_before = self.clock.now(), 0.0
 
     async def _sent(self, refresh: Secret) -> HttpAnswer:
-        client_id, client_secret = await self.db.run(self._client)
-        # As the vendor's guide has it, without the form-encoding that RFC 6749 2.3.1 asks for (CC facts 2.1).
-        pair = f"{client_id.reveal()}:{client_secret.reveal()}"
-        headers = {
-            "authorization": "Basic " + base64.b64encode(pair.encode()).decode(),
-            "content-type": "application/x-www-form-urlencoded",
-            "accept": "application/json",
-        }
-        # In the body: query strings end up in logs (CC facts 2.1).
-        form = urlencode({"grant_type": "refresh_token", "refresh_token": refresh.reveal()}).encode()
-        url = f"{self.auth_url.rstrip('/')}/oauth2/default/v1/token"
-        async with self.pace:
-            return await self.http("POST", url, headers, form, _CALL_SECONDS)
+        client = await self.db.run(self._client)
+        return await self.endpoint.ask({"grant_type": "refresh_token", "refresh_token": refresh.reveal()}, client)
 
-    def _client(self, tx: Connection) -> tuple[Secret, Secret]:
-        client_id, client_secret = self._get(tx, "client_id"), self._get(tx, "client_secret")
-        if client_id is None or client_secret is None:
-            raise Blocked("not_connected", f"{self.platform}: client_id and client_secret are not stored; add them")
-        return client_id, client_secret
+    def _client(self, tx: Connection) -> Client | None:
+        if not self.endpoint.oauth.client:
+            return None
+        client_id, secret = self._get(tx, "client_id"), self._get(tx, "client_secret")
+        if client_id is None:
+            raise Blocked("not_connected", f"{self.platform}: no client_id is stored; connect the account")
+        return Client(client_id, secret)
 
     def _read(self, tx: Connection) -> Held:
         intent = self._get(tx, "refresh_intent")
@@ -207,6 +175,7 @@ class OAuthGrant:
         return Held(
             self._get(tx, "access_token"),
             self._get(tx, "refresh_token"),
+            self._get(tx, "previous_refresh_token"),
             _number(self._get(tx, "expires_at")),
             _number(self._get(tx, "refresh_at")),
             (intent_id, float(at)) if intent is not None else None,
@@ -242,17 +211,14 @@ class OAuthGrant:
         self._lock(tx)
         self.vault.drop(tx, self.customer_id, self.platform, "refresh_intent")
         held = self._read(tx)
-        if held.refresh != used:
+        if used not in held.values():
             return held  # the account was connected anew meanwhile: that grant is the one that counts
         refresh = new.get("refresh_token")
         if isinstance(refresh, str) and refresh and refresh != used.reveal():
             self._put(tx, "previous_refresh_token", used.reveal(), now)
             self._put(tx, "refresh_token", refresh, now)
-        life = _lifetime(new, now)
-        early = min(_EARLY_SECONDS + self.chance.uniform(0.0, _JITTER_SECONDS), life / 2)
-        self._put(tx, "access_token", new["access_token"], now)
-        self._put(tx, "expires_at", repr(now + life), now)
-        self._put(tx, "refresh_at", repr(now + life - early), now)
+        for name, text in access_of(new, now, self.chance).items():
+            self._put(tx, name, text, now)
         return self._read(tx)
 
     def _lock(self, tx: Connection) -> None:
@@ -294,6 +260,34 @@ class KeyGrant:
         return self._key.reveal()
 
 
+def access_of(new: Mapping[str, Any], now: Instant, chance: Chance) -> dict[str, str]:
+    """What is kept of an access token: itself, its end, and when to look for the next one."""
+    life = lifetime(new, now)
+    early = min(_EARLY_SECONDS + chance.uniform(0.0, _JITTER_SECONDS), life / 2)
+    return {
+        "access_token": str(new["access_token"]),
+        "expires_at": repr(now + life),
+        "refresh_at": repr(now + life - early),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class EitherGrant:
+    """ports.Grant for a platform that takes a key as well as a grant: whichever is stored, the key first."""
+
+    key: Grant
+    oauth: Grant
+
+    async def bearer(self, refused: str | None = None) -> str:
+        """See both. Raises Blocked (not_connected) where neither is stored."""
+        try:
+            return await self.key.bearer(refused)
+        except Blocked as problem:
+            if problem.reason != "not_connected":
+                raise
+        return await self.oauth.bearer(refused)
+
+
 def start_over(tx: Connection, vault: Vault, customer_id: str, platform: str) -> None:
     """Forget what was got with the old grant.
 
@@ -304,67 +298,6 @@ def start_over(tx: Connection, vault: Vault, customer_id: str, platform: str) ->
 
 
 _VOID = ("reauthorize", "the vendor calls this grant void; connect the account again")
-# Constant Contact's endpoint is an OAuth one: only `error` is to be relied on, never the words (CC facts 2.4).
-_CLIENT_ERRORS = {"invalid_client", "unauthorized_client"}
-
-
-def _understood(answer: HttpAnswer) -> Mapping[str, Any] | None:
-    """The granted tokens, None for invalid_grant.
-
-    Raises Transient, Unanswered (a yes that cannot be read) or Blocked.
-    """
-    said = _object(answer.body)
-    if answer.status == 200:
-        if not isinstance(said.get("access_token"), str) or not said["access_token"]:
-            raise Unanswered("the token endpoint's answer holds no access token", status=200)
-        return said
-    if answer.status == 429 or answer.status < 400 or answer.status >= 500:
-        raise Transient(
-            f"token endpoint answered {answer.status}", _seconds(answer.headers.get("retry-after")), answer.status
-        )
-    if said.get("error") == "invalid_grant":
-        return None
-    if said.get("error") in _CLIENT_ERRORS:
-        raise Blocked("client_refused", "the vendor refuses client_id or client_secret; store them again")
-    raise Blocked("refused", f"token endpoint answered {answer.status}; check the application in the vendor's portal")
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _lifetime(said: Mapping[str, Any], now: Instant) -> float:
-    """Seconds to live.
-
-    `expires_in` (number or string), else the JWT's `exp`, else until refused; no constant (CC facts 2.3).
-    """
-    named = _seconds(said.get("expires_in"))
-    if named is not None:
-        return named
-    until = _seconds(_claims(said["access_token"]).get("exp"))
-    return max(until - now, 0.0) if until is not None else _ABSURD_LIFETIME
-
-
-def _claims(token: str) -> Mapping[str, Any]:
-    try:
-        middle = token.split(".")[1]
-        return _object(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
-    except (IndexError, ValueError):
-        return {}
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        seconds = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
 def _number(kept: Secret | None) -> float:
