@@ -71,8 +71,9 @@ async def device(endpoint: Endpoint, client: Client, now: Instant) -> Device:
     answer = await endpoint.post(endpoint.oauth.device or "", {**form, "client_id": client.client_id.reveal()}, client)
     said = object_of(answer.body)
     names = ("device_code", "user_code", "verification_uri")
-    if answer.status != 200 or not all(isinstance(said.get(name), str) and said[name] for name in names):
+    if answer.status != 200:
         understood(answer)
+    if not all(isinstance(said.get(name), str) and said[name] for name in names):
         raise Blocked("refused", "the vendor gives no code for a device; connect in a browser instead")
     whole = said.get("verification_uri_complete")
     return Device(
