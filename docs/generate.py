@@ -103,8 +103,10 @@ def _section(title: str, vendor: str, rows: Sequence[str]) -> list[str]:
 
 
 def _rows_of_acts(side: str, vendor: object) -> list[str]:
-    names = [name for name in dir(vendor) if actor_of(side, name)]
-    return [f"| {actor_of(side, name)} | `{name}` | {_arguments(getattr(vendor, name))} |" for name in names]
+    """The acts of a vendor, and of its dealings with technology partners where it has them."""
+    homes = [vendor, *([vendor.partner] if hasattr(vendor, "partner") else [])]
+    found = {name: getattr(home, name) for home in homes for name in dir(home) if actor_of(side, name)}
+    return [f"| {actor_of(side, name)} | `{name}` | {_arguments(act)} |" for name, act in found.items()]
 
 
 def _arguments(act: object) -> str:

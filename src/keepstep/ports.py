@@ -8,6 +8,7 @@ from keepstep.model.change import Call, Outcome
 from keepstep.model.contact import AudienceContact, CrmContact, Report
 from keepstep.model.custom import CustomField
 from keepstep.model.instant import Instant
+from keepstep.model.plan import Plan
 
 
 class Clock(Protocol):
@@ -215,10 +216,61 @@ class OAuth:
 
 
 @dataclass(frozen=True, slots=True)
+class Topic:
+    """Something that a platform tells its technology partners. `uri`: where, None where nobody subscribed."""
+
+    topic_id: str
+    name: str
+    uri: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a partner's delivery says. `application`: the key that it names, None in an edition that names none."""
+
+    account_id: str
+    event: str
+    application: str | None
+
+
+class Partner(Protocol):
+    """What a platform offers a technology partner, for the operator. `edition`: of the vendor's two interfaces."""
+
+    async def topics(self, edition: str) -> Sequence[Topic]: ...
+
+    async def subscribe(self, edition: str, topic_id: str, uri: str) -> None: ...
+
+    async def unsubscribe(self, edition: str, topic_id: str) -> None: ...
+
+    async def test(self, edition: str, topic_id: str) -> None:
+        """Ask for an example of a topic at its address."""
+        ...
+
+    async def plan(self, account_id: str) -> Plan: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partnership:
+    """How a platform deals with technology partners.
+
+    events: the known ones, by topic id; `shuts` those after which an account may not be written to. hmac, jws: the
+    headers that prove a delivery in either edition. oauth: how the partner's token is got.
+    """
+
+    open: Callable[[Connection], Partner]
+    notice_of: Callable[[bytes], Notice | None]
+    events: Mapping[str, str]
+    shuts: frozenset[str]
+    hmac: str
+    jws: str
+    oauth: OAuth
+
+
+@dataclass(frozen=True, slots=True)
 class Connector:
     """What one platform's folder offers; `open_audience` or `open_crm` is None where it cannot play that role.
 
-    `oauth`: how it gives grants, None where a key is all there is.
+    `oauth`: how it gives grants, None where a key is all there is. `partner`: what it offers technology partners.
 
     `cost`: how many calls the steps of one kind that one job carries come to, with what is read before and after.
     `parse_delivery` names the records that a webhook speaks of, `account_of` the account where the body names one.
@@ -233,3 +285,4 @@ class Connector:
     signatures: Callable[[Mapping[str, str]], list[str]] | None = None
     cost: Callable[[str, int], int] | None = None
     oauth: OAuth | None = None
+    partner: Partnership | None = None

@@ -21,7 +21,8 @@ _HIDDEN = "***"
 # A word of ours: a platform, a state, a class name, an id we made. Not an address, a name with a space, a token (they
 # are longer).
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,39}")
-_CUSTOMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# One that begins with _ is the operator's own.
+_CUSTOMER = re.compile(r"_?[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class Event(StrEnum):
@@ -42,6 +43,7 @@ class Event(StrEnum):
     warned = "warned"
     trouble = "trouble"
     refreshed = "refreshed"
+    partner = "partner"
 
 
 class Process(StrEnum):
@@ -71,6 +73,7 @@ FIELDS: Mapping[StrEnum, frozenset[str]] = {
     Event.warned: frozenset({"platform", "reason"}),
     Event.trouble: frozenset({"platform", "poll", "kind", "error", "status", "tries", "retry_after", "file", "line"}),
     Event.refreshed: frozenset({"platform"}),
+    Event.partner: frozenset({"platform", "topic", "did"}),
     Process.started: frozenset({"role", "port", "customers"}),
     Process.stopped: frozenset({"role", "seconds"}),
     Process.migrated: frozenset({"revision"}),

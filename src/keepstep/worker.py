@@ -5,11 +5,12 @@ from functools import partial
 from sqlalchemy import Connection
 
 from keepstep import capture, certify, inbound, queue, submit, telemetry
-from keepstep.desk import LEASE, Chore, Desk
+from keepstep.desk import DELIVERIES, LEASE, Chore, Desk
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
 from keepstep.state import journal
-from keepstep.wiring import Service
+from keepstep.state.customers import PARTNER
+from keepstep.wiring import Service, events, partner
 
 PAUSE_AFTER_FAILURE = 60.0
 PAUSE_AFTER_TROUBLE = 5.0
@@ -68,6 +69,9 @@ async def _served(service: Service, slot: Slot) -> None:
 
 
 async def _turn(service: Service, slot: Slot) -> None:
+    if slot.customer_id == PARTNER:
+        await events.turn(service, slot)
+        return
     desk = await service.desk(slot.customer_id)
     wanted = chores(desk)
     crm, audience = desk.route.crm, desk.route.audience
@@ -75,7 +79,16 @@ async def _turn(service: Service, slot: Slot) -> None:
         crm: partial(inbound.read_deliveries, parse=service.parse(crm)),
         audience: partial(inbound.read_hints, parse=service.parse(audience)),
     }
+    for platform in partner.platforms(service):
+        word = partner.word(platform)
+        readers[word] = partial(_partners_news, service, platform)
+        wanted = (*wanted, Chore(word, DELIVERIES, partial(inbound.read_again, platform=word), first=False))
     await submit.turn(desk, slot, readers, wanted)
+
+
+async def _partners_news(service: Service, platform: str, _desk: Desk, slot: Slot) -> None:
+    """What the door could not hand on before the process ended."""
+    await events.read(service, platform, slot.customer_id)
 
 
 def _failed(tx: Connection, slot: Slot, what: str, now: Instant) -> None:

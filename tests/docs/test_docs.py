@@ -116,7 +116,7 @@ def test_every_key_of_the_status_is_documented(
 def defaults() -> dict[str, str]:
     """Key to default, as the reference has them; the default is TOML, or a word in prose where there is none."""
     cells = [[cell.strip() for cell in row.split(" | ")] for row in ROW.findall(SETTINGS.read_text(encoding="utf-8"))]
-    keys = re.compile(r"`((?:service|platforms|customers)\.[A-Za-z_.]+)`")
+    keys = re.compile(r"`((?:service|platforms|customers)\.[A-Za-z0-9_.]+)`")
     return {found[1]: row[1].strip("`") for row in cells if (found := keys.fullmatch(row[0]))}
 
 
@@ -135,7 +135,8 @@ def known_keys() -> set[str]:
     }
 
 
-CC_KEYS = ("base_url", "auth_url", "application_key", "per_second", "per_day")
+PARTNER_KEYS = ("partner_v2_url", "partner_auth_url", "partner_keys_url")
+CC_KEYS = ("base_url", "auth_url", "application_key", "per_second", "per_day", *PARTNER_KEYS)
 
 
 def test_every_settings_key_is_documented() -> None:

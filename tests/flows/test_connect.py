@@ -1,7 +1,10 @@
-"""Connecting real accounts: commands, service and stand-ins as processes, and a browser that knows forms."""
+"""Connecting real accounts: service and stand-ins as processes, a browser that knows forms, and a real one."""
 
 import asyncio
+import contextlib
+import io
 import json
+import os
 import re
 import signal
 import socket
@@ -9,15 +12,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 import pytest
 
+from keepstep.cli import main
+from tests.flows.chromium import PROGRAM, Chromium, chromium
+
 SETTINGS = """
 [service]
+database = "sqlite:///{home}/keepstep.db"
+key_file = "{home}/keepstep.key"
 listen = "127.0.0.1:{port}"
 [platforms.constant_contact]
 base_url = "{constant_contact}/v3"
@@ -26,6 +36,8 @@ auth_url = "{constant_contact_auth}"
 base_url = "{virtuous}"
 [customers.acme]
 name = "Acme"
+[customers.by-password]
+name = "By password"
 """
 
 
@@ -36,18 +48,12 @@ class Place:
         self.home, self.port, self.ports = home, port, ports
 
     def keepstep(self, *arguments: str, said: str = "", code: int = 0) -> Any:
-        """One command with --json."""
-        done = subprocess.run(
-            [sys.executable, "-m", "keepstep.cli", *arguments, "--json"],
-            cwd=self.home,
-            input=said,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return json.loads(done.stdout)
+        """One command with --json, beside whatever loop runs here."""
+        given = ["-c", str(self.home / "keepstep.toml"), *arguments, "--json"]
+        with ThreadPoolExecutor(1) as thread:
+            found, output = thread.submit(_played, given, said).result(60)
+        assert found == code, output
+        return json.loads(output)
 
     async def act(self, vendor: str, name: str, **args: Any) -> Any:
         async with aiohttp.ClientSession() as http:
@@ -55,6 +61,16 @@ class Place:
             async with http.post(f"{self.ports['control']}/act", json=body) as answer:
                 assert answer.status == 200, await answer.text()
                 return (await answer.json())["result"]
+
+
+def _played(arguments: list[str], said: str, told: io.StringIO | None = None) -> tuple[int, str]:
+    """A command as its main function; `told` gets what it says to people."""
+    with (
+        patch.object(sys, "stdin", io.StringIO(said)),
+        contextlib.redirect_stdout(io.StringIO()) as output,
+        contextlib.redirect_stderr(told or io.StringIO()),
+    ):
+        return main(arguments), output.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +85,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     )
     _until(ports.exists)
     found = json.loads(ports.read_text())
-    (home / "keepstep.toml").write_text(SETTINGS.format(port=port, **found))
-    subprocess.run([sys.executable, "-m", "keepstep.cli", "init", "--json"], cwd=home, check=True, capture_output=True)
+    (home / "keepstep.toml").write_text(SETTINGS.format(home=home, port=port, **found))
+    place = Place(home, port, found)
+    place.keepstep("init")
     serving = subprocess.Popen([sys.executable, "-m", "keepstep.cli", "serve"], cwd=home, stderr=subprocess.DEVNULL)
     try:
         _until(lambda: _open(port))
-        yield Place(home, port, found)
+        yield place
     finally:
         for process in (serving, sandbox):
             process.send_signal(signal.SIGTERM)
@@ -173,7 +190,7 @@ def test_what_one_browser_began_no_other_one_finishes(place: Place, accounts: li
         await browser.submit()
         other = Browser()
         other.url, other.text = browser.url, browser.text
-        assert "this browser began no connection" in await other.submit(account=accounts[0], decision="allow")
+        assert "This browser began no connection" in await other.submit(account=accounts[0], decision="allow")
         await other.http.close()
 
     walk(work)
@@ -202,3 +219,82 @@ def test_a_key_is_checked_before_it_is_stored(place: Place) -> None:
     assert done["state"] == "connected"
     place.keepstep("connect", "virtuous", "--customer", "acme", said="wrong\n", code=2)
     assert "virtuous.api_key" in place.keepstep("customer", "show", "acme")["stored"]
+
+
+def test_a_code_is_typed_in_elsewhere(place: Place, accounts: list[str]) -> None:
+    arguments = ["connect", "constant_contact", "--customer", "acme", "--device", "--json"]
+    told = io.StringIO()
+
+    async def typed() -> None:
+        where, code = re.findall(r"open (\S+)\nand type in the code (\S+)", told.getvalue())[0]
+        async with aiohttp.ClientSession() as http:
+            form = {"user_code": code.lower(), "account": accounts[0], "decision": "allow"}
+            async with http.post(where.partition("?")[0], data=form) as answer:
+                assert answer.status == 200
+
+    with ThreadPoolExecutor(1) as thread:
+        given = ["-c", str(place.home / "keepstep.toml"), *arguments]
+        waiting = thread.submit(_played, given, "portal\nsecret\n", told)
+        _until(lambda: "type in the code" in told.getvalue())
+        asyncio.run(typed())
+        code, output = waiting.result(60)
+    assert code == 0, told.getvalue()
+    assert json.loads(output)["account"] == accounts[0]
+
+
+def test_a_user_signs_in_with_a_second_factor(place: Place) -> None:
+    """Virtuous facts 3. The password is used once; what renews itself is stored."""
+    organization = place.ports["credentials"]["virtuous"]["organization"]
+    user = {"organization": organization, "username": "ana@example.org", "password": "p&ss w=rd", "otp": "123456"}
+    asyncio.run(place.act("virtuous", "add_user", **user))
+    asked = ("connect", "virtuous", "--customer", "by-password", "--password")
+    place.keepstep(*asked, said="ana@example.org\nwrong\n", code=2)
+    done = place.keepstep(*asked, said="ana@example.org\np&ss w=rd\n123456\n")
+    assert done["state"] == "connected"
+    stored = place.keepstep("customer", "show", "by-password")["stored"]
+    assert "virtuous.refresh_token" in stored and "virtuous.password" not in stored
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="no chromium on this machine: apt-get install chromium")
+def test_a_real_browser_connects_denies_and_is_refused_for_another_account(
+    place: Place, accounts: list[str], tmp_path: Path
+) -> None:
+    shots = Path(os.environ.get("KEEPSTEP_SCREENSHOTS") or tmp_path)
+
+    async def work() -> None:
+        async with chromium() as page:
+            assert "Nothing was connected" in await _walked(
+                place, page, accounts[0], "deny", "not given", shots / "denied"
+            )
+            assert accounts[0] in await _walked(place, page, accounts[0], "allow", "is connected", shots / "connected")
+            assert place.keepstep("customer", "show", "acme")["connections"]["constant_contact"] == "ok"
+            held = [one["name"] for one in await page.cookies()]
+            assert "keepstep_connect" not in held, "the session outlived its connection"
+            said = await _walked(place, page, accounts[1], "allow", "another account", shots / "another")
+            assert "Nothing was connected" in said
+            assert place.keepstep("customer", "show", "acme")["connections"]["constant_contact"] == "ok"
+
+    asyncio.run(asyncio.wait_for(work(), 300))
+
+
+async def _walked(place: Place, page: Chromium, account: str, decision: str, ends: str, shot: Path) -> str:
+    """Every page by clicks; the text of the last one."""
+    begun = place.keepstep("connect", "constant_contact", "--customer", "acme", "--no-wait", said="portal\nsecret\n")
+    await page.get(begun["url"])
+    await page.shows("Connect Constant Contact for acme")
+    await _kept(page, shot.with_name("begin"))
+    await page.click("button")
+    await page.shows("portal wants access")
+    await _kept(page, shot.with_name("consent"))
+    held = next(one for one in await page.cookies() if one["name"] == "keepstep_connect")
+    assert (held["httpOnly"], held["sameSite"], held["path"]) == (True, "Lax", "/connect")
+    await page.choose("select", account)
+    await page.click(f"button[value={decision}]")
+    text = await page.shows(ends)
+    await _kept(page, shot)
+    return text
+
+
+async def _kept(page: Chromium, path: Path) -> None:
+    """KEEPSTEP_SCREENSHOTS names a folder for whoever wants to look at the pages."""
+    await asyncio.to_thread(path.with_suffix(".png").write_bytes, await page.shot())

@@ -4,9 +4,11 @@ from typing import Any
 
 from pytest import MonkeyPatch
 
-from keepstep import tokens
 from keepstep.connectors.constant_contact import api as cc_api
 from keepstep.connectors.virtuous import api as v_api
+from keepstep.state import installation
+from keepstep.state.vault import Vault
+from keepstep.tokens import grant
 from keepstep.wire.permits import SharedPermits
 
 
@@ -45,14 +47,14 @@ def one_kind_of_429(patch: MonkeyPatch) -> None:
 
 def old_refresh_token(patch: MonkeyPatch) -> None:
     """The rotated refresh token is used once and not stored."""
-    true_put = tokens.Vault.put
+    true_put = Vault.put
 
     def put(self: Any, tx: Any, customer_id: str, platform: str, name: str, secret: Any, now: float) -> None:
         if name == "refresh_token" and self.get(tx, customer_id, platform, name) is not None:
             return
         true_put(self, tx, customer_id, platform, name, secret, now)
 
-    patch.setattr(tokens.Vault, "put", put)
+    patch.setattr(Vault, "put", put)
 
 
 def a_day_for_each_customer(patch: MonkeyPatch) -> None:
@@ -73,4 +75,14 @@ def budget_is_a_constant(patch: MonkeyPatch) -> None:
 
 def tokens_live_a_day(patch: MonkeyPatch) -> None:
     """One of the three lifetimes that are stated is built in."""
-    patch.setattr(tokens, "_lifetime", lambda _said, _now: 86_400.0)
+    patch.setattr(grant, "lifetime", lambda _said, _now: 86_400.0)
+
+
+def a_turn_is_waited_for_blindly(patch: MonkeyPatch) -> None:
+    """A refresh is sent after however long a wait, though another process has taken it over."""
+    patch.setattr(grant.OAuthGrant, "_about_to_send", lambda *_: True)
+
+
+def a_copy_is_ours(patch: MonkeyPatch) -> None:
+    """Whoever has the rows has the right."""
+    patch.setattr(installation, "belongs", lambda *_: True)

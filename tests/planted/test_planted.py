@@ -9,6 +9,7 @@ import pytest
 from keepstep import telemetry
 from keepstep.submit import decided
 from tests.flows import (
+    test_adopt,
     test_bad_input,
     test_capture,
     test_changes,
@@ -20,15 +21,18 @@ from tests.flows import (
     test_lists,
     test_lost_answers,
     test_mapping,
+    test_partner,
+    test_partner_hosts,
     test_people,
     test_process,
     test_traps,
     test_waiting,
 )
-from tests.planted import consent, door, limits, mapping, reading, writing
+from tests.planted import consent, door, limits, mapping, partner, reading, writing
+from tests.tokens import test_grant
 
 Plant = Callable[[pytest.MonkeyPatch], None]
-MODULES: tuple[ModuleType, ...] = (consent, door, limits, mapping, reading, writing)
+MODULES: tuple[ModuleType, ...] = (consent, door, limits, mapping, partner, reading, writing)
 
 FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     # --- reading ---
@@ -84,6 +88,23 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     reading.operators_of_the_guides: lambda _: test_hooks.test_lost_webhooks_are_made_up_for_by_the_poll(),
     reading.abbreviated_rows: lambda _: test_people.test_somebody_known_already_is_linked_and_not_created(),
     reading.subscribed_for_ever: lambda _: test_hooks.test_a_missing_subscription_is_made_anew(),
+    # --- partner ---
+    partner.host_of_the_body: lambda _: test_partner_hosts.test_no_host_of_a_payload_is_called("v3"),
+    partner.any_partners_delivery: lambda _: test_partner.played(
+        test_partner.test_what_nobody_knows_is_stored_for_the_operator_answered_and_reported_once,
+        test_partner.body(api_key="another-application"),
+        "application",
+    ),
+    partner.first_header_counts: lambda _: test_partner_hosts.test_the_door_says_nothing_to_strangers(),
+    partner.resumed_by_the_plan: lambda _: test_partner.played(
+        test_partner.test_an_account_that_works_again_is_found_by_its_plan_and_every_opt_out_is_read_first
+    ),
+    partner.resumed_without_asking_the_account: lambda _: test_partner.played(
+        test_partner.test_an_account_that_answers_nobody_stays_paused_whatever_its_plan_says
+    ),
+    partner.paused_in_the_customers_turn: lambda _: test_partner.played(
+        test_partner.test_a_pause_does_not_wait_for_the_turn_that_is_under_way
+    ),
     # --- mapping ---
     mapping.lists_by_name: lambda _: test_lists.test_a_renamed_list_keeps_its_tag(),
     mapping.renamed_tag_is_a_removal: lambda _: test_lists.test_a_renamed_tag_pauses_its_list_and_removes_nobody(),
@@ -153,6 +174,10 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     limits.tokens_live_a_day: lambda _: test_traps.test_a_token_is_renewed_before_its_end_however_long_it_lives(
         "short", "string"
     ),
+    limits.a_turn_is_waited_for_blindly: lambda _: (
+        test_grant.test_a_wait_for_the_applications_turn_never_outlives_the_intent()
+    ),
+    limits.a_copy_is_ours: lambda _: test_adopt.test_a_copy_makes_no_call_until_it_is_adopted(),
     # --- the door ---
     door.signature_of_parsed_body: lambda _: (
         test_bad_input.test_a_signature_over_the_parsed_body_is_not_one_over_the_body()

@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,7 +15,7 @@ from keepstep.database import Inline
 from keepstep.model.errors import Blocked, Problem, Transient, Unanswered
 from keepstep.ports import HttpAnswer, OAuth
 from keepstep.state.vault import Secret, Vault
-from keepstep.tokens import Endpoint, KeyGrant, OAuthGrant, start_over
+from keepstep.tokens import EitherGrant, Endpoint, KeyGrant, OAuthGrant, start_over
 from keepstep.wire.permits import SharedPermits
 from tests.wire.hands import HandChance, HandClock
 
@@ -95,6 +97,13 @@ class World:
     async def stored(self, name: str) -> str | None:
         found = await self.db.run(self.vault.get, "acme", "constant_contact", name)
         return found.reveal() if found else None
+
+
+class Waiting:
+    """An endpoint whose turn comes as a test says."""
+
+    def __init__(self, endpoint: Endpoint, turn: Any) -> None:
+        self.oauth, self.send, self.turn = endpoint.oauth, endpoint.send, turn
 
 
 def run(work: Callable[[World], Awaitable[None]], *first: Answer, **vendor: Any) -> None:
@@ -257,6 +266,97 @@ def test_a_process_that_died_while_refreshing_is_succeeded() -> None:
         assert 40 <= world.clock.at - began <= 60
 
     run(work)
+
+
+def test_a_wait_for_the_applications_turn_never_outlives_the_intent() -> None:
+    """Others refresh first, one a second; meanwhile the intent ages, and another process takes it for dead."""
+
+    async def work(world: World) -> None:
+        slow, other = world.grant(), world.grant()
+        asked: list[str] = []
+
+        @contextlib.asynccontextmanager
+        async def long_queue() -> AsyncIterator[None]:
+            world.clock.at += 46
+            asked.append(await other.bearer())
+            yield
+
+        slow.endpoint = Waiting(world.endpoint, long_queue)
+        assert await slow.bearer() == "access-1" and asked == ["access-1"]
+        assert len(world.vendor.seen) == 1
+
+    run(work)
+
+
+def test_an_intent_counts_from_the_moment_of_sending() -> None:
+    async def work(world: World) -> None:
+        announced = world.clock.at
+
+        @contextlib.asynccontextmanager
+        async def short_queue() -> AsyncIterator[None]:
+            world.clock.at += 40
+            yield
+
+        async def look() -> None:
+            kept = await world.stored("refresh_intent")
+            assert kept is not None and float(kept.split()[0]) == announced + 40
+
+        world.vendor.meanwhile = look
+        grant = world.grant()
+        grant.endpoint = Waiting(world.endpoint, short_queue)
+        assert await grant.bearer() == "access-1"
+
+    run(work)
+
+
+def test_a_turn_that_cannot_be_given_back_loses_nothing() -> None:
+    async def work(world: World) -> None:
+        def disk(point: str, name: str) -> None:
+            if point == "before" and name == "give_back":
+                raise OSError("disk full")
+
+        endpoint = replace(world.endpoint, permits=SharedPermits(world.db.beside(disk), world.clock, 1, 86_400))
+        assert await world.grant(endpoint=endpoint).bearer() == "access-1"
+        assert await world.stored("refresh_token") == "refresh-1"
+
+    run(work)
+
+
+def test_the_value_before_is_tried_where_the_new_one_never_worked() -> None:
+    """The vendor's own rotation may have failed behind its answer."""
+
+    async def work(world: World) -> None:
+        await world.store(refresh_token="never-known", previous_refresh_token="refresh-0")
+        assert await world.grant().bearer() == "access-1"
+        tried = [parse_qs(body)["refresh_token"][0] for _, body, _ in world.vendor.seen]
+        assert tried == ["never-known", "refresh-0"]
+        assert await world.stored("refresh_token") == "refresh-1"
+
+    run(work)
+
+
+class Fixed:
+    """A key or a grant that answers one thing."""
+
+    def __init__(self, answer: str | Blocked) -> None:
+        self.answer = answer
+
+    async def bearer(self, refused: str | None = None) -> str:
+        if isinstance(self.answer, Blocked):
+            raise self.answer
+        return self.answer
+
+
+def test_a_key_goes_before_a_grant_and_its_refusal_is_final() -> None:
+    async def work() -> None:
+        missing, void = Blocked("not_connected", ""), Blocked("unauthorized", "")
+        assert await EitherGrant(Fixed("key"), Fixed("grant")).bearer() == "key"
+        assert await EitherGrant(Fixed(missing), Fixed("grant")).bearer() == "grant"
+        problem = await trouble(EitherGrant(Fixed(void), Fixed("grant")).bearer())
+        assert isinstance(problem, Blocked) and problem.reason == "unauthorized"
+        assert isinstance(await trouble(EitherGrant(Fixed(missing), Fixed(missing)).bearer()), Blocked)
+
+    asyncio.run(work())
 
 
 def test_while_another_process_refreshes_early_the_living_token_is_used() -> None:

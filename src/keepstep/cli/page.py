@@ -45,6 +45,10 @@ def status(value: Row) -> None:
 
 def _figures(one: Row) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
+    for platform, why in one["blocked"].items():
+        table.add_row("blocked", f"{platform}, {why['reason']}: {_blocked(why)}")
+    for platform, grant in one["idle_grants"].items():
+        table.add_row("idle grant", f"{platform}, for {grant['days']} days: {grant['next']}")
     table.add_row("people", _pairs(one["people"]) or "nobody was captured yet")
     for reason, count in one["reasons"].items():
         table.add_row("", f"{count} {_words(reason)}")
@@ -65,6 +69,11 @@ def _figures(one: Row) -> Table:
     table.add_row("last trouble", _pairs(one["last_trouble"]) if one["last_trouble"] else "none")
     table.add_row("calls today", _pairs(one["calls_today"]))
     return table
+
+
+def _blocked(why: Row) -> str:
+    waits = f"{why['steps']} writes wait, the oldest {_age(why['oldest_seconds'])}" if why["steps"] else "nothing waits"
+    return f"{waits}; {why['next']}"
 
 
 def _polls(polls: Mapping[str, Row]) -> Table:

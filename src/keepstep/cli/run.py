@@ -11,7 +11,7 @@ from keepstep.cli.service import open_service
 from keepstep.model.errors import Refused
 
 if TYPE_CHECKING:
-    from keepstep.web import Door, Sender
+    from keepstep.web import Door, PartnerDoor, Sender
     from keepstep.wiring import Service
 
 
@@ -109,5 +109,27 @@ def _door(service: "Service") -> "Door":
             arrive=partial(connecting.arrive, service),
             secure=(service.settings.service.public_url or "").startswith("https://"),
         ),
+        partner=_partner_door(service),
         advance=service.advance,
+    )
+
+
+def _partner_door(service: "Service") -> "PartnerDoor":
+    from functools import partial
+
+    from keepstep.state.customers import PARTNER
+    from keepstep.web import PartnerDoor
+    from keepstep.wiring import events
+    from keepstep.wiring.partner import Trust
+
+    trust = Trust(service)
+    return PartnerDoor(
+        opens=trust.opens,
+        believed=trust.believed,
+        addressees=trust.addressees,
+        came=partial(events.came, service),
+        operator=PARTNER,
+        db=service.db,
+        clock=service.clock,
+        chance=service.chance,
     )

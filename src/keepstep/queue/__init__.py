@@ -25,7 +25,7 @@ from keepstep.queue.steps import (
     steps_of_kinds,
     unsent,
 )
-from keepstep.queue.visit import UnderWay, visit
+from keepstep.queue.visit import UnderWay, occupy, visit
 
 __all__ = [
     "Entry",
@@ -49,6 +49,7 @@ __all__ = [
     "job_states",
     "let_go",
     "next_claim",
+    "occupy",
     "put",
     "release",
     "renew",

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, select, update
 
 from keepstep.model.errors import Transient
 from keepstep.model.instant import Instant
-from keepstep.queue.slots import lock
+from keepstep.queue.slots import Slot, lock
 from keepstep.schema.tables import slot
 
 
@@ -22,3 +22,12 @@ def visit(tx: Connection, customer_id: str, now: Instant) -> None:
     if tx.execute(select(slot.c.lease_until).where(mine)).scalar_one() > now:
         raise UnderWay("a turn is under way")
     tx.execute(update(slot).where(mine).values(fence=slot.c.fence + 1))
+
+
+def occupy(tx: Connection, customer_id: str, holder: str, now: Instant, lease: float) -> Slot:
+    """The slot of a customer who is paused, for reads that must come before it works again. Raises UnderWay."""
+    visit(tx, customer_id, now)
+    mine = slot.c.customer_id == customer_id
+    tx.execute(update(slot).where(mine).values(lease_until=now + lease, holder=holder))
+    fence = tx.execute(select(slot.c.fence).where(mine)).scalar_one()
+    return Slot(customer_id, fence, now + lease, holder)

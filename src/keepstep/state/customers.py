@@ -34,6 +34,11 @@ class Connection:
     data: Mapping[str, Any]
 
 
+# The operator's own account with a vendor, as a technology partner: secrets, a door and a slot like a customer's.
+PARTNER = "_partner"
+# In a customer's config: what paused it, where that was no person.
+PAUSED_BY = "paused_by"
+
 _CUSTOMER = (customer.c.customer_id, customer.c.state, customer.c.config, customer.c.created)
 _CONNECTION = (
     connection.c.customer_id,
@@ -54,8 +59,9 @@ def add(tx: Tx, customer_id: str, config: Mapping[str, Any], now: Instant) -> No
 
 
 def every(tx: Tx) -> list[Customer]:
-    """All, by id."""
-    return [Customer(*row) for row in tx.execute(select(*_CUSTOMER).order_by(customer.c.customer_id))]
+    """All, by id; not the operator's own account with a vendor (PARTNER)."""
+    found = (Customer(*row) for row in tx.execute(select(*_CUSTOMER).order_by(customer.c.customer_id)))
+    return [one for one in found if one.customer_id != PARTNER]
 
 
 def get(tx: Tx, customer_id: str) -> Customer | None:
@@ -64,14 +70,22 @@ def get(tx: Tx, customer_id: str) -> Customer | None:
     return None if row is None else Customer(*row)
 
 
-def pause(tx: Tx, customer_id: str) -> None:
-    """No turn begins and no call is sent from now on; work is kept."""
-    tx.execute(update(customer).where(customer.c.customer_id == customer_id).values(state="paused"))
+def pause(tx: Tx, customer_id: str, by: str | None = None) -> None:
+    """No turn begins and no call is sent from now on; work is kept. `by`: what paused it, None for a person."""
+    _turned(tx, customer_id, "paused", by)
 
 
 def resume(tx: Tx, customer_id: str) -> None:
     """Turns begin again; the slot kept its wake."""
-    tx.execute(update(customer).where(customer.c.customer_id == customer_id).values(state="active"))
+    _turned(tx, customer_id, "active", None)
+
+
+def _turned(tx: Tx, customer_id: str, state: str, by: str | None) -> None:
+    known = get(tx, customer_id)
+    if known is not None:
+        config = {name: value for name, value in known.config.items() if name != PAUSED_BY}
+        values = {"state": state, "config": config | ({PAUSED_BY: by} if by else {})}
+        tx.execute(update(customer).where(customer.c.customer_id == customer_id).values(values))
 
 
 # Without its key no kept hash could ever be compared again.
@@ -143,6 +157,30 @@ def get_connection(tx: Tx, customer_id: str, platform: str) -> Connection | None
     """One, or None."""
     found = [item for item in connections(tx, customer_id) if item.platform == platform]
     return found[0] if found else None
+
+
+def bound_to(tx: Tx, platform: str, account_id: str) -> list[str]:
+    """Whose connections lead to an account."""
+    mine = (connection.c.platform == platform, connection.c.account_id == account_id)
+    return sorted(tx.execute(select(connection.c.customer_id).where(*mine)).scalars())
+
+
+def bound(tx: Tx, platform: str) -> list[str]:
+    """Whose connections to a platform lead to a known account."""
+    mine = (connection.c.platform == platform, connection.c.account_id.is_not(None))
+    return sorted(tx.execute(select(connection.c.customer_id).where(*mine)).scalars())
+
+
+def plans(tx: Tx, platforms: Sequence[str]) -> list[Mapping[str, Any]]:
+    """What is known of all accounts' plans, as it was remembered."""
+    rows = tx.execute(select(connection.c.data).where(connection.c.platform.in_(platforms))).scalars()
+    return [row["plan"] for row in rows if row and row.get("plan")]
+
+
+def remember(tx: Tx, customer_id: str, platform: str, data: Mapping[str, Any]) -> None:
+    """What is known of the account behind a connection, in place of what was known."""
+    mine = (connection.c.customer_id == customer_id, connection.c.platform == platform)
+    tx.execute(update(connection).where(*mine).values(data=dict(data)))
 
 
 def block(tx: Tx, customer_id: str, platform: str, reason: str) -> bool:

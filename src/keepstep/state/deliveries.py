@@ -64,3 +64,10 @@ def counts(tx: Connection, customer_id: str) -> dict[str, int]:
     """How many there are by state; the door stores none whose signature it does not believe."""
     mine = select(delivery.c.state, func.count()).where(delivery.c.customer_id == customer_id)
     return {row[0]: row[1] for row in tx.execute(mine.group_by(delivery.c.state))}
+
+
+def latest(tx: Connection, platform: str, limit: int) -> list[dict[str, Any]]:
+    """The newest of a platform, everybody's, newest first."""
+    mine = select(delivery).where(delivery.c.platform == platform)
+    rows = tx.execute(mine.order_by(delivery.c.received.desc(), delivery.c.id.desc()).limit(limit))
+    return [dict(row) for row in rows.mappings()]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from keepstep.database import replacing, upsert
 from keepstep.model.instant import Instant
@@ -43,6 +43,12 @@ def put(tx: Connection, customer_id: str, item: Mark) -> None:
         row["data"] = dict(item.data)  # type: ignore[assignment]
     key = {"customer_id": customer_id, "platform": item.platform, "name": item.name}
     upsert(tx, mark, [key | row], replacing(*row))
+
+
+def drop(tx: Connection, customer_id: str, platform: str, name: str) -> None:
+    """Forget a chore."""
+    mine = (mark.c.customer_id == customer_id, mark.c.platform == platform, mark.c.name == name)
+    tx.execute(delete(mark).where(*mine))
 
 
 def every(tx: Connection, customer_id: str) -> list[Mark]:

@@ -1,7 +1,8 @@
 """One vendor's token endpoint, as one application asks it."""
 
 import base64
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -35,21 +36,31 @@ class Endpoint:
         return await self.post(self.oauth.exchange, form, client)
 
     async def post(self, path: str, form: Mapping[str, str], client: Client | None) -> HttpAnswer:
-        """POST a form: values stand in the body, since query strings end up in logs (CC facts 2.1)."""
+        """POST a form when it is our turn."""
+        async with self.turn():
+            return await self.send(path, form, client)
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """The application's one call at a time. Raises Transient where waiting for it would take long."""
+        if self.permits is None:
+            yield
+            return
+        permit = await self.permits.take(self.key)
+        try:
+            yield
+        finally:
+            # Its hold ends by itself, while a grant that came with the answer would be lost with the error.
+            with contextlib.suppress(Exception):
+                await self.permits.give_back(self.key, permit)
+
+    async def send(self, path: str, form: Mapping[str, str], client: Client | None) -> HttpAnswer:
+        """POST a form, within a turn: values stand in the body, since query strings end up in logs (CC facts 2.1)."""
         headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
         if client is not None and client.secret is None:
             form = {**form, "client_id": client.client_id.reveal()}
         elif client is not None and client.secret is not None:
             headers["authorization"] = _basic(client.client_id, client.secret)
-        if self.permits is None:
-            return await self._sent(path, headers, form)
-        permit = await self.permits.take(self.key)
-        try:
-            return await self._sent(path, headers, form)
-        finally:
-            await self.permits.give_back(self.key, permit)
-
-    async def _sent(self, path: str, headers: Mapping[str, str], form: Mapping[str, str]) -> HttpAnswer:
         url = f"{self.url.rstrip('/')}{path}"
         return await self.http("POST", url, headers, urlencode(form).encode(), _CALL_SECONDS)
 

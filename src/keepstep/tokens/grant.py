@@ -18,6 +18,7 @@ from keepstep.model.errors import Blocked, Problem, Transient, Unanswered
 from keepstep.model.instant import Instant
 from keepstep.ports import Chance, Clock, Grant, HttpAnswer
 from keepstep.schema.tables import slot
+from keepstep.state import installation
 from keepstep.state.vault import Secret, Vault
 from keepstep.tokens.answers import lifetime, understood
 from keepstep.tokens.endpoint import Client, Endpoint
@@ -65,7 +66,8 @@ class OAuthGrant:
     endpoint asks for them; it keeps the others itself.
 
     `bearer` raises Blocked (reauthorize: the grant is void; client_refused: id or secret are wrong; not_connected: no
-    grant yet; refused: any other final no), or Transient and Unanswered where a later call may work.
+    grant yet; copied: this is not the database that was connected; refused: any other final no), or Transient and
+    Unanswered where a later call may work.
     """
 
     customer_id: str
@@ -95,8 +97,12 @@ class OAuthGrant:
     async def _known(self, refused: str | None) -> Held:
         now = self.clock.now()
         if self._held is None or refused is not None or now - self._read_at > _REREAD_SECONDS:
-            self._held, self._read_at = await self.db.run(self._read), now
+            self._held, self._read_at = await self.db.run(self._looked), now
         return self._held
+
+    def _looked(self, tx: Connection) -> Held:
+        refuse_copy(tx, self.customer_id, self.platform)
+        return self._read(tx)
 
     async def _renewed(self, still_good: Secret | None, refused: str | None) -> Secret:
         """A fresh token, or, where the network or the vendor has trouble, the old one for as long as it lives."""
@@ -125,21 +131,29 @@ class OAuthGrant:
             if refresh is None:
                 await self.db.run(self._withdraw, intent)
                 raise Blocked(*_VOID)
-            tried.append(refresh.reveal())
-            token = await self._attempt(intent, refresh)
+            token = await self._in_turn(intent, refresh, tried)
             if token is not None:
                 return token
 
-    async def _attempt(self, intent: str, refresh: Secret) -> Secret | None:
-        """The new access token, durable.
+    async def _in_turn(self, intent: str, refresh: Secret, tried: list[str]) -> Secret | None:
+        """Send it when it is the application's turn.
 
-        None where the vendor calls this refresh token void, which the store may know better.
+        None where another process took over while we waited, or where the vendor calls this refresh token void, which
+        the store may know better.
         """
         try:
-            new = understood(await self._sent(refresh))
+            async with self.endpoint.turn():
+                if not await self.db.run(self._about_to_send, intent, self.clock.now()):
+                    return None
+                tried.append(refresh.reveal())
+                return await self._attempt(intent, refresh)
         except Problem:
             await self.db.run(self._withdraw, intent)
             raise
+
+    async def _attempt(self, intent: str, refresh: Secret) -> Secret | None:
+        """The new access token, durable; None for a void refresh token."""
+        new = understood(await self._sent(refresh))
         if new is None:
             await self.db.run(self._withdraw, intent)
             return None
@@ -159,7 +173,8 @@ class OAuthGrant:
 
     async def _sent(self, refresh: Secret) -> HttpAnswer:
         client = await self.db.run(self._client)
-        return await self.endpoint.ask({"grant_type": "refresh_token", "refresh_token": refresh.reveal()}, client)
+        form = {"grant_type": "refresh_token", "refresh_token": refresh.reveal()}
+        return await self.endpoint.send(self.endpoint.oauth.exchange, form, client)
 
     def _client(self, tx: Connection) -> Client | None:
         if not self.endpoint.oauth.client:
@@ -187,7 +202,7 @@ class OAuthGrant:
         False where a fresh token is there already, or another process is at it.
         """
         self._lock(tx)
-        held = self._read(tx)
+        held = self._looked(tx)
         if held.usable(now, refused) is not None and held.refresh_at > now:
             return held, False
         if held.intent is not None and now - held.intent[1] < _INTENT_SECONDS:
@@ -196,6 +211,15 @@ class OAuthGrant:
             raise Blocked("not_connected", f"{self.platform}: no grant is stored; connect the account")
         self._put(tx, "refresh_intent", f"{now!r} {intent}", now)
         return held, True
+
+    def _about_to_send(self, tx: Connection, intent: str, now: Instant) -> bool:
+        """Is the refresh still ours? The wait for a turn may have outlived the intent; from now on it counts anew."""
+        self._lock(tx)
+        held = self._read(tx)
+        if held.intent is None or held.intent[0] != intent:
+            return False
+        self._put(tx, "refresh_intent", f"{now!r} {intent}", now)
+        return True
 
     def _withdraw(self, tx: Connection, intent: str) -> None:
         self._lock(tx)
@@ -251,13 +275,25 @@ class KeyGrant:
         """The key. Raises Blocked (not_connected, unauthorized)."""
         now = self.clock.now()
         if self._key is None or refused is not None or now - self._read_at > _REREAD_SECONDS:
-            self._key = await self.db.run(self.vault.get, self.customer_id, self.platform, "api_key")
-            self._read_at = now
+            self._key, self._read_at = await self.db.run(self._stored), now
         if self._key is None:
             raise Blocked("not_connected", f"{self.platform}: no API key is stored; add it")
         if self._key.reveal() == refused:
             raise Blocked("unauthorized", f"{self.platform} refuses the API key; make a new one and add it")
         return self._key.reveal()
+
+    def _stored(self, tx: Connection) -> Secret | None:
+        refuse_copy(tx, self.customer_id, self.platform)
+        return self.vault.get(tx, self.customer_id, self.platform, "api_key")
+
+
+def refuse_copy(tx: Connection, customer_id: str, platform: str) -> None:
+    """Raises Blocked where the connection belongs to another database, of which this one is a copy."""
+    if not installation.belongs(tx, customer_id, platform):
+        raise Blocked(
+            installation.COPIED,
+            "this database is a copy: stop the other one for good, then `keepstep adopt` lets this one go on",
+        )
 
 
 def access_of(new: Mapping[str, Any], now: Instant, chance: Chance) -> dict[str, str]:

@@ -4,6 +4,7 @@ sync."""
 from keepstep.web.app import build
 from keepstep.web.connect import Connecting
 from keepstep.web.door import Door, Sender
+from keepstep.web.partner import PartnerDoor
 from keepstep.web.server import listening, serve
 
-__all__ = ["Connecting", "Door", "Sender", "build", "listening", "serve"]
+__all__ = ["Connecting", "Door", "PartnerDoor", "Sender", "build", "listening", "serve"]

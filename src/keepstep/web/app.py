@@ -15,8 +15,8 @@ _RETRY_SECONDS = 5
 
 
 def build(door: Door) -> App:
-    """An ASGI app: POST /hooks/{platform}/{token}, the pages below /connect, GET /health and /ready, and POST /clock in
-    virtual time.
+    """An ASGI app: POST /hooks/{platform}/{token} and /partner/{platform}/{token}, the pages below /connect, GET
+    /health and /ready, and POST /clock in virtual time.
 
     No input is answered with a 5xx; 503 with Retry-After means that the sender should come back.
     """
@@ -50,7 +50,9 @@ async def _routed(door: Door, scope: Scope, receive: Receive, send: Send) -> Non
     match [scope["method"], *parts]:
         case ["POST", "hooks", platform, token]:
             await door.take(platform, token, scope, receive, send)
-        case [_, "hooks", _, _]:
+        case ["POST", "partner", platform, token] if door.partner is not None:
+            await door.partner.take(platform, token, scope, receive, send)
+        case [_, "hooks" | "partner", _, _]:
             raise Refused(405, "deliveries are posted")
         case [_, "connect", *rest] if door.connecting is not None:
             await connect.routed(door.connecting, scope, rest, send)

@@ -16,6 +16,7 @@ from keepstep.schema.tables import delivery
 from keepstep.telemetry import Event
 from keepstep.web.answers import Receive, Scope, Send, body_of, say
 from keepstep.web.connect import Connecting
+from keepstep.web.partner import PartnerDoor
 from keepstep.wire.signature import verify
 
 _KNOWN_SECONDS = 60.0
@@ -47,7 +48,7 @@ class Door:
     signatures: platform -> function of the headers (lower-case names) that gives the signature texts of a delivery.
     accounts: platform -> function of the body that gives the account it names, for those whose deliveries do.
     wake: marks the customer's slot as due in a transaction of its own and wakes the worker.
-    connecting: the pages where accounts are connected.
+    connecting: the pages where accounts are connected. partner: what the platform tells the operator.
     advance: in virtual time only: sets the clock, waits until all is idle, gives the next due moment.
     """
 
@@ -60,6 +61,7 @@ class Door:
     accounts: Mapping[str, Callable[[bytes], str | None]] = field(default_factory=dict)
     ready: Callable[[], Awaitable[bool]] | None = None
     connecting: Connecting | None = None
+    partner: PartnerDoor | None = None
     advance: Callable[[Instant], Awaitable[Instant | None]] | None = None
     refused: Counter[tuple[str, int]] = field(default_factory=Counter)
     _known: dict[tuple[str, str], tuple[Instant, Sender | None]] = field(default_factory=dict)
@@ -142,8 +144,12 @@ class Door:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """Names in lower case; a repeated header keeps its last value, as a second signature is a second guess."""
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    """Names in lower case; values of a repeated header as one (RFC 9110 5.3): two signatures are none."""
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from keepstep.model.custom import bind
 from keepstep.model.customer import Policy
 from keepstep.model.errors import Blocked, NotGranted, Problem, Refused
 from keepstep.state import customers, fields
-from keepstep.wiring import readiness
+from keepstep.state.installation import COPIED
+from keepstep.wiring import heard, readiness
 
 if TYPE_CHECKING:
     from keepstep.desk import Desk
@@ -22,7 +23,7 @@ Found = tuple[str, str, str]
 async def check(service: "Service", customer_id: str | None = None) -> list[Row]:
     """Live checks of one customer or of all: {customer, platform, check, state, detail, next}."""
     known = [one.customer_id for one in await service.db.run(customers.every)]
-    rows: list[Row] = []
+    rows: list[Row] = await heard.check(service) if customer_id is None else []
     for one in _chosen(known, customer_id):
         desk = await service.desk(one)
         for platform, name, look in _checks(desk):
@@ -78,7 +79,8 @@ async def _tried(look: Awaitable[Found]) -> Found:
     try:
         return await look
     except Blocked as problem:
-        return "person", str(problem), "store new credentials: keepstep customer add"
+        again = "keepstep adopt" if problem.reason == COPIED else "store new credentials: keepstep customer add"
+        return "person", str(problem), again
     except Problem as problem:
         return "failed", str(problem), "try again in a minute"
 

@@ -14,7 +14,7 @@ from keepstep.model.errors import Refused
 from keepstep.model.instant import Instant, format_instant
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, permits, submissions
 from keepstep.state.parties import Alias
-from keepstep.wiring import past, plans, waiting
+from keepstep.wiring import blocked, past, plans, waiting
 
 if TYPE_CHECKING:
     from keepstep.desk import Desk
@@ -43,6 +43,8 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
     return {
         "customer": customer_id,
         "connections": {one.platform: one.reason or one.health for one in customers.connections(tx, customer_id)},
+        "blocked": blocked.blocked(tx, route, now),
+        "idle_grants": blocked.idle(tx, service.vault, customer_id, now),
         "people": dict(Counter(one.standing for one in aliases)),
         "reasons": dict(reasons),
         "queue": {Lane(lane).name: count for lane, (count, _) in backlog["entries"].items()},

@@ -16,13 +16,14 @@ from keepstep.model.errors import Misconfigured, Refused
 from keepstep.model.instant import Instant
 from keepstep.ports import Chance, Clock, Connection, Connector, Grant, Http, Permits, Wake
 from keepstep.settings import Settings
-from keepstep.state import customers, journal, marks
+from keepstep.state import customers, installation, journal, marks
 from keepstep.state.vault import Secret, Vault
 from keepstep.tokens import EitherGrant, Endpoint, KeyGrant, OAuthGrant, start_over
 from keepstep.wire.http import Breaker
 from keepstep.wire.permits import SharedPermits
 from keepstep.wiring import checks, report
 from keepstep.wiring.lock import only_worker
+from keepstep.wiring.shares import Shares
 from keepstep.wiring.standin import announce
 
 OURS = "keepstep"
@@ -47,12 +48,14 @@ class Service:
     stopping: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     woken: Wake = field(init=False)
+    shares: Shares = field(init=False)
     _desks: dict[str, Desk] = field(default_factory=dict)
     _permits: dict[str, Permits] = field(default_factory=dict)
     _doors: dict[str, tuple[Instant, Mapping[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.woken = self.clock.wake()
+        self.shares = Shares(self.settings)
 
     @property
     def signatures(self) -> Mapping[str, Callable[[Mapping[str, str]], Sequence[str]]]:
@@ -76,15 +79,8 @@ class Service:
             hook_url=self.hook_url(crm, token),
             hook_secret=self.vault.get(tx, desk.customer_id, crm, "webhook_secret"),
             ledger_key=self.vault.get(tx, desk.customer_id, OURS, "ledger_key"),
-            calls_a_day=self._part_of_day(tx, audience),
+            calls_a_day=self.shares.part_of_day(tx, desk.customer_id, audience, self.clock.now()),
         )
-
-    def _part_of_day(self, tx: Tx, platform: str) -> float | None:
-        """An equal part, for each customer of the application key, of the calls that it has a day."""
-        known = self.settings.platforms
-        key, per_day = known[platform].application_key, known[platform].per_day
-        sharing = [name for name, one in known.items() if one.application_key == key and one.per_day is not None]
-        return per_day / max(customers.count(tx, sharing), 1) if per_day is not None else None
 
     def _opened(self, customer_id: str) -> Desk:
         route = self.settings.route(customer_id)
@@ -137,7 +133,7 @@ class Service:
             base_url=known.base_url,
             http=http,
             grant=grant or self._grant(customer_id, platform, http),
-            permits=self._permits_of(platform),
+            permits=self.permits_of(platform),
             clock=self.clock,
             chance=self.chance,
             settings={**shared, **{name: value for name, value in extra.items() if value is not None}},
@@ -163,7 +159,7 @@ class Service:
             oauth=oauth, url=known.auth_url or known.base_url, http=http or self.http, key=key, permits=permits
         )
 
-    def _permits_of(self, platform: str) -> Permits | None:
+    def permits_of(self, platform: str) -> Permits | None:
         """A budget that all customers of an application key share; None where the budget is the customer's own."""
         known = self.settings.platforms[platform]
         if known.per_second is None:
@@ -269,12 +265,15 @@ class Service:
         if customers.get(tx, customer_id) is None:
             customers.add(tx, customer_id, {}, now)
         queue.wake(tx, customer_id, now)
-        for name, secret in secrets.items():
-            self.vault.put(tx, customer_id, platform, name, secret, now)
         if "refresh_token" in secrets:
             start_over(tx, self.vault, customer_id, platform)
+        for name, secret in secrets.items():
+            self.vault.put(tx, customer_id, platform, name, secret, now)
         known = customers.get_connection(tx, customer_id, platform)
-        customers.set_connection(tx, customer_id, platform, known.account_id if known else None, {})
+        customers.set_connection(
+            tx, customer_id, platform, known.account_id if known else None, known.data if known else {}
+        )
+        installation.claim(tx, customer_id, platform)
         made = [(OURS, "ledger_key")]
         if self.connectors[platform].signatures and self._has_door(customer_id, platform):
             made += [(platform, "door_token"), (platform, "webhook_secret")]

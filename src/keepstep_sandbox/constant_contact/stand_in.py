@@ -10,6 +10,7 @@ from keepstep_sandbox.constant_contact.contact import Contact
 from keepstep_sandbox.constant_contact.contacts import as_json
 from keepstep_sandbox.constant_contact.dates import http_date, seconds
 from keepstep_sandbox.constant_contact.oauth import Access, TokenService
+from keepstep_sandbox.constant_contact.partner import Partner, Plan
 from keepstep_sandbox.constant_contact.refusals import Refusal, unauthorized
 from keepstep_sandbox.constant_contact.registry import SWITCHES
 from keepstep_sandbox.constant_contact.routes import route
@@ -36,6 +37,7 @@ class ConstantContact:
         self._tokens = TokenService(self.switches, seed)
         self._accounts: dict[str, Account] = {}
         self._webhooks = ContactWebhooks(self.switches)
+        self.partner = Partner(seed)
 
     # the API
 
@@ -49,6 +51,8 @@ class ConstantContact:
     def _answer(self, request: Request, now: float) -> Response:
         if request.path == TOKEN_PATH:
             return self._tokens.handle(request, now)
+        if (partners := self.partner.handle(request, now)) is not None:
+            return partners
         if request.path.startswith("/oauth2/"):
             page = pages.handle(self._tokens, self._accounts, request, now)
             return page or answer(404, {"error": "not_found", "error_description": "Not found."})
@@ -62,7 +66,7 @@ class ConstantContact:
             if refused_count:
                 access.app.limiter.count(now)
             return unauthorized()
-        refusal = access.app.limiter.refuse(now, refused_count)
+        refusal = access.app.limiter.refuse(now, refused_count) or self.partner.shut(access.account_id)
         return refusal or self._routed(self._accounts[access.account_id], request, now)
 
     def _bearer(self, request: Request) -> Access | None:
@@ -92,24 +96,23 @@ class ConstantContact:
 
     def next_due(self) -> float | None:
         """The next moment at which something changes by itself."""
-        dues = [self._webhooks.next_due(), *(account.activities.next_due() for account in self._accounts.values())]
+        dues = [one.next_due() for one in (self._webhooks, self.partner.notices)]
+        dues += [account.activities.next_due() for account in self._accounts.values()]
         return min((due for due in dues if due is not None), default=None)
 
-    # webhooks about contacts
+    # webhooks
 
     def set_contact_webhook(self, account_id: str, url: str, secret: str) -> None:
-        """Tell this URL of every change that people and staff make to contacts, as switch `contact_webhooks` says; an
-        empty one ends it."""
+        """Tell this URL of every change to contacts, as switch `contact_webhooks` says; an empty one ends it."""
         self._webhooks.subscribe(self._accounts[account_id].account_id, url, secret)
 
     def due_deliveries(self, now: float) -> list[ContactDelivery]:
         """Take what is due; a delivery that is never reported on is lost."""
-        return self._webhooks.due(now)
+        return [*self._webhooks.due(now), *self.partner.due(now)]
 
     def delivered(self, delivery: ContactDelivery, status: int | None, now: float) -> None:
-        """Report the receiver's answer; None is no answer. Anything but 2xx is tried again every minute for an
-        hour."""
-        self._webhooks.delivered(delivery, status, now)
+        """Report the receiver's answer; None is no answer. Without 2xx it is tried every minute for an hour."""
+        (self._webhooks if delivery.id > 0 else self.partner.notices).delivered(delivery, status, now)
 
     def lose_next(self, n: int) -> None:
         """The next n events are never delivered."""
@@ -128,6 +131,7 @@ class ConstantContact:
     def add_account(self, account_id: str, client_id: str, client_secret: str, now: float) -> dict[str, Any]:
         """An account connected to an application key. Called again for the same account, it is a new consent."""
         self._accounts.setdefault(account_id, Account(account_id, self._ids, self.switches))
+        self.partner.plans.setdefault(account_id, Plan())
         token = self._tokens.consent(account_id, client_id, client_secret, now)
         return {"account_id": account_id, "refresh_token": token}
 
@@ -205,7 +209,7 @@ class ConstantContact:
     def add_custom_field(
         self, account_id: str, label: str, now: float, kind: str = "string", choices: Sequence[str] = ()
     ) -> str:
-        """A new field of a type, with the labels of its choices; returns its id. ValueError for an unknown type."""
+        """A new field of a type, with its choices; returns its id. ValueError for an unknown type."""
         account = self._account(account_id, now)
         made = custom_fields.create(account, label, now, kind, choices)
         self._done(account, now)
@@ -267,8 +271,7 @@ class ConstantContact:
         return made.campaign_id
 
     def bounce(self, account_id: str, contact_id: str, code: str, now: float) -> Effects:
-        """The last mail to a contact came back with a code (CC facts 8); one never mailed is mailed first. The report
-        names the address that was mailed to. ValueError for an unknown code or nobody to mail."""
+        """The last mail came back with a code (CC facts 8). ValueError for an unknown code or nobody to mail."""
         account, contact = self._person(account_id, contact_id, now)
         campaigns.bounce(account, contact, code, now)
         return self._done(account, now)
@@ -357,8 +360,7 @@ class ConstantContact:
     def set_custom_field(
         self, account_id: str, contact_id: str, field_id: str, now: float, value: str | Sequence[str] = ""
     ) -> Effects:
-        """A value of a field: a text, or choices by id or label; an empty one takes it away. ValueError for a choice
-        that the field does not have."""
+        """A text, or choices by id or label; an empty one takes it away. ValueError for an unknown choice."""
         account, contact = self._person(account_id, contact_id, now)
         custom_fields.set_value(account, contact, account.custom_fields[field_id], value, now)
         return self._done(account, now)

@@ -10,6 +10,7 @@ from keepstep.connectors.constant_contact.delivery import account_of, parse_deli
 from keepstep.connectors.constant_contact.destination import Destination
 from keepstep.connectors.constant_contact.explain import PLATFORM, explain
 from keepstep.connectors.constant_contact.mapping import snapshot
+from keepstep.connectors.constant_contact.partner import PARTNERSHIP
 from keepstep.connectors.constant_contact.reports import Reports
 from keepstep.connectors.constant_contact.source import Source
 from keepstep.model.change import Call, Outcome
@@ -76,4 +77,5 @@ CONNECTOR = Connector(
         scopes=("account_read", "contact_data", "campaign_data", "offline_access"),
         optional=("campaign_data",),
     ),
+    partner=PARTNERSHIP,
 )
