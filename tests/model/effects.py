@@ -21,6 +21,9 @@ CARRIES = {
     "add_tag": {"contact", "tag_id", "tag", "list_id"},
     "remove_tag": {"contact", "tag_id", "tag", "list_id"},
     "note": {"contact", "text", "act"},
+    "unlink": {"contact", "record_id"},
+    "drop_phone": {"contact", "individual", "method", "was"},
+    "drop_address": {"contact", "individual", "address", "was"},
     "opt_out": {"record_id", "reason", "source"},
     "join": {"record_id", "list_ids"},
     "leave": {"record_id", "list_ids"},
@@ -100,6 +103,26 @@ def _note(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _unlink(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+    world.staff(references=tuple(one for one in world.crm.references if one[1] != payload["record_id"]))
+    return {}
+
+
+def _drop_phone(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+    owner = next(who for who in world.crm.individuals if who.record_id == payload["individual"])
+    assert world.method(payload["method"]).value == payload["was"], UNREAD
+    kept = tuple(one for one in owner.methods if one.record_id != payload["method"])
+    world.set_individual(owner.record_id, methods=kept)
+    return {}
+
+
+def _drop_address(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+    assert world.crm.address is not None
+    assert payload["was"] == address_parts(world.crm.address), UNREAD
+    world.staff(address=None)
+    return {}
+
+
 def _opt_out(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
     assert world.oracle[payload["record_id"]].by_staff, "what no staff had asked for reached the audience side"
     if not world.audience[payload["record_id"]].deleted:  # a write would revive it
@@ -134,6 +157,9 @@ EFFECTS: dict[str, Effect] = {
     "add_tag": _add_tag,
     "remove_tag": _remove_tag,
     "note": _note,
+    "unlink": _unlink,
+    "drop_phone": _drop_phone,
+    "drop_address": _drop_address,
     "opt_out": _opt_out,
     "join": _join,
     "leave": _leave,

@@ -65,6 +65,7 @@ per_hour = 1200                      # what we use of the organization's budget 
 # opted_out_people = "create"        # or leave_out
 # added_tag_goes_to = "primary"      # or all: which people of a household a new tag means
 # unknown_tags = "withhold"          # or send
+# crm_only = "leave"                 # or external, or create: people whom only the CRM has
 # phone_region = "US"
 # gate = "15m"                       # opt-outs must be read this freshly before anybody is added to a list
 #

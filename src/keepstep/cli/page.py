@@ -14,7 +14,9 @@ SAID: Mapping[str, Callable[[Row], str]] = {
         f"{_words(row.get('step'))} {'to the CRM' if row.get('side') == 'crm' else 'to the list service'}"
         f": {row.get('outcome')}" + (f" ({row['why']})" if row.get("why") else "")
     ),
-    "conflict": lambda row: f"both sides changed {_words(row.get('field'))}; the CRM's value stays",
+    "conflict": lambda row: f"both sides changed {_words(row.get('field'))}; its owner's value stays",
+    "undone": lambda row: f"{_words(row.get('field'))} is as before {row.get('run')}",
+    "undo": lambda row: f"{_words(row.get('what'))} of {row.get('run')} is not undone: {_words(row.get('state'))}",
     "merged": lambda _row: "two households turned out to be one",
     "consent out": lambda row: (
         f"opted out ({row.get('kind')}, by {row.get('source')}), not later than {row.get('before')}"
@@ -61,6 +63,9 @@ def _figures(one: Row) -> Table:
         table.add_row("plan", f"{_words(one['plan']['state'])} {one['plan']['checksum'] or ''}".strip())
     if one["window"]:
         table.add_row("bulk work", "now" if one["window"]["open"] else f"from {one['window']['opens'] or 'never'}")
+    quiet = one["subscription"]
+    if quiet["state"] == "quiet":
+        table.add_row("webhooks", f"quiet since {quiet['quiet_since']}, {quiet['missed']} missed; {quiet['next']}")
     table.add_row("dead letters", str(one["dead_letters"]))
     table.add_row("last trouble", _pairs(one["last_trouble"]) if one["last_trouble"] else "none")
     table.add_row("calls today", _pairs(one["calls_today"]))

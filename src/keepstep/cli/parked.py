@@ -50,8 +50,27 @@ def show_one(record: Record, customer: CustomerId, as_json: AsJson = False) -> N
     if as_json:
         write(found)
         return
-    show({name: value for name, value in found.items() if name != "alternatives"}, as_json)
-    show(found["alternatives"], as_json)
+    tables = ("alternatives", "overwritten")
+    show({name: value for name, value in found.items() if name not in tables}, as_json)
+    if found["overwritten"]:
+        show(found["overwritten"], as_json)
+    show([{**one, "why_not": one["why_not"] or "nothing"} for one in found["alternatives"]], as_json)
+
+
+@app.command("overwritten")
+def list_overwritten(customer: CustomerId, as_json: AsJson = False) -> None:
+    """What the CRM's import wrote over, with the values read before. Exit code 3 while one stands. Personal data."""
+
+    async def read() -> "Sequence[dict[str, Any]]":
+        from keepstep.wiring import overwritten
+
+        async with open_service(settings()) as service:
+            return await overwritten.listed(service, customer)
+
+    found = run(read())
+    show(found, as_json)
+    if any(row["state"] in ("overwritten", "unknown") for row in found):
+        raise typer.Exit(NEEDS_A_PERSON)
 
 
 @app.command()

@@ -116,7 +116,8 @@ def _telling(as_json: bool) -> AbstractContextManager[Told]:
 
 def _print(found: Mapping[str, Any]) -> None:
     people = {name: value for name, value in found["people"].items() if value}
-    show({"people": people, "only in the CRM": found["crm_only"]["people"], "steps": found["steps"]}, False)
+    alone = {name: value for name, value in found["crm_only"].items() if value}
+    show({"people": people, "only in the CRM": alone, "steps": found["steps"]}, False)
     if found["labels"]:
         show(found["labels"], False)
     show([{"platform": name, **cost} for name, cost in found["cost"].items()], False)
@@ -154,6 +155,7 @@ def apply(
         say(f"next: keepstep plan --customer {customer}")
     else:
         say(f"{done['steps']} steps are on their way; `keepstep status --customer {customer}` shows how far they are")
+        say(f"what it writes can be taken back: keepstep undo --customer {customer} {done['run']}")
     if not as_json and done["dropped"]:
         say(f"changed since, left for the next plan: {', '.join(done['dropped'])}")
     if done["refused"]:

@@ -55,7 +55,7 @@ def conflicts(
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Fields that both sides changed, with both values, which are personal data, and whose was kept."""
+    """Fields in which both sides differ on purpose, with both values, which are personal data, and whose was kept."""
 
     async def read() -> list[dict[str, Any]]:
         from keepstep.wiring import proof

@@ -15,6 +15,8 @@ from keepstep.model.party import Act, Kind, Person
 
 # A false of unknown origin opts nobody out, and the default of our own import says nothing.
 BINDING: tuple[Kind, ...] = ("choice", "record", "address")
+# The code of an opt-out that a write of ours fell upon.
+RACED = "raced"
 # From the first to the last stamp that one run of the vendor's import sets, and between their clock and ours.
 AN_IMPORT_TAKES = 60.0
 
@@ -50,6 +52,7 @@ def observe_audience(
 ) -> Person:
     """Turn what the audience side says now into acts, against what was seen there: the reading, and the lines of
     reports that name the person, oldest first. Our own writes are no acts."""
+    person = _of_race(person, contact)
     for act in (*_of_reading(person, contact), *_of_lines(person, contact, lines, policy or Policy())):
         person = with_act(person, act)
     is_in = contact.consent is Consent.opted_in and not contact.deleted
@@ -71,6 +74,24 @@ def _of_reading(person: Person, contact: AudienceContact) -> list[Act]:
     if contact.deleted and not (person.deleted and not _again(person, "record", contact.deleted_at)):
         acts.append(_out(person, contact, "record"))
     return acts
+
+
+def _of_race(person: Person, contact: AudienceContact) -> Person:
+    """An own opt-out that a write of ours fell upon, as an act: the record itself may not show it any more."""
+    if person.raced is None:
+        return person
+    act = Act(
+        id="",
+        side=Side.audience,
+        kind="choice",
+        direction="out",
+        after=person.in_at,
+        before=max(contact.read_at, person.raced),
+        at=person.raced,
+        source="Contact",
+        code=RACED,
+    )
+    return with_act(replace(person, raced=None), act)
 
 
 def _own_opt_out(contact: AudienceContact) -> Instant | None:

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Connection, bindparam, delete, func, insert, sele
 from sqlalchemy import exists as sql_exists
 
 from keepstep.database import canonical_json, portions
-from keepstep.model.change import Lane, Step
+from keepstep.model.change import Inferred, Lane, Step
 from keepstep.model.contact import Side
 from keepstep.model.instant import Instant
 from keepstep.queue.slots import Slot, guard, wake
@@ -33,7 +33,7 @@ class StepRow:
     member: str | None
     payload: Mapping[str, Any]
     job_id: str | None
-    inferred: str | None = None
+    inferred: Inferred | None = None
 
     def as_step(self) -> Step:
         """The step as the model knows it."""
@@ -176,6 +176,14 @@ def hold_steps(tx: Connection, slot: Slot, hold: str, *, side: str | None = None
     free = [step.c.customer_id == slot.customer_id, step.c.job_id.is_(None), step.c.hold.is_(None)]
     which = step.c.side == str(side) if side is not None else step.c.id.in_(ids)
     return tx.execute(update(step).where(*free, which).values(hold=hold)).rowcount
+
+
+def hold_instead(tx: Connection, slot: Slot, hold: str, ids: Collection[int]) -> None:
+    """Hold these unsent steps by this, whatever held them before."""
+    guard(tx, slot)
+    for some in portions(list(ids)):
+        mine = (step.c.customer_id == slot.customer_id, step.c.job_id.is_(None), step.c.id.in_(some))
+        tx.execute(update(step).where(*mine).values(hold=hold))
 
 
 def let_go(

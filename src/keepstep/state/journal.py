@@ -4,7 +4,7 @@ party's past over."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import alias, journal
@@ -54,6 +54,12 @@ def latest(tx: Connection, customer_id: str, kinds: Sequence[str] = (), limit: i
     if kinds:
         mine = mine.where(journal.c.kind.in_(kinds))
     return [dict(row) for row in tx.execute(mine.order_by(journal.c.id.desc()).limit(limit)).mappings()]
+
+
+def count(tx: Connection, customer_id: str, kind: str) -> int:
+    """How many lines of a kind there are."""
+    mine = select(func.count()).where(journal.c.customer_id == customer_id, journal.c.kind == kind)
+    return int(tx.execute(mine).scalar_one())
 
 
 def since(tx: Connection, customer_id: str, kind: str, at: Instant, side: str | None = None) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import submitted
 from keepstep.queue import Job, Slot
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, readings, submissions
-from keepstep.submit import custody, holds, past
+from keepstep.submit import brake, custody, holds, overwritten, past, strangers, written
 from keepstep.submit.custody import HELD, Turns, custody_rows
 from keepstep.submit.load import Case
 
@@ -26,6 +26,7 @@ BATCH_ROWS = 100
 LIST_JOB_CONTACTS = 500
 AGAIN_PARKED = 86_400.0
 AGAIN_WAITING = 900.0
+AGAIN_LABELS = 30.0
 CREATING = ("submit", "create")
 # Steps on the audience side that one job does for many people.
 SETS = ("join", "leave", "tag_on", "tag_off")
@@ -66,6 +67,7 @@ def store(
     allowed = [_allowed(tx, desk, case, decision, asked, taken) for case, decision in pairs]
     for (case, _), (decision, _) in zip(pairs, allowed, strict=True):
         _store_one(tx, desk, case, decision, now)
+        written.ended(tx, desk, decision)
     wanted = {decision.party.party_id: steps for decision, steps in allowed}
     past.remember(tx, desk, [(decision, wanted[decision.party.party_id]) for decision, _ in allowed], now)
     queue.replace_all_steps(tx, slot, wanted, now)
@@ -90,6 +92,7 @@ def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: 
     party, shelf = decision.party, desk.route.audience
     if party != case.party:
         readings.save(tx, desk.customer_id, [party])
+    strangers.keep(tx, desk, decision, now)
     for person, before in zip(party.people, case.party.people, strict=True):
         if (person.standing, person.reason) != (before.standing, before.reason):
             parties.set_standing(tx, desk.customer_id, shelf, person.record_id, person.standing, now, person.reason)
@@ -101,6 +104,7 @@ def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: 
         _watch(tx, desk, now)
     consent.append(tx, desk.customer_id, [_ledger(desk, case, *pair, now) for pair in decision.acts])
     lines = [(now, party.party_id, note.kind, {"record": note.record_id, **note.data}) for note in decision.notes]
+    lines += overwritten.lines(tx, desk, case, party, now)
     journal.append(tx, desk.customer_id, [*lines, *_standing_lines(case, party, now)])
 
 
@@ -220,11 +224,16 @@ def _without_known_phone(tx: Connection, desk: Desk, step: Step) -> Step:
 
 
 def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now: Instant) -> None:
-    """Who waits for an address, or is parked without being linked, is looked at again without anybody asking."""
+    """Who waits for an address, or is parked without being linked, is looked at again without anybody asking; who left
+    a list, as soon as the lists themselves were read."""
     items = []
+    if any(one.labels_are_old for one in decisions):
+        _read_soon(tx, desk, [marks.get(tx, desk.customer_id, desk.route.audience, "lists")], now)
     for decision in decisions:
         people = decision.party.people
-        if any(one.reason == HELD for one in people):
+        if decision.labels_are_old:
+            items.append((decision.party.party_id, Lane.changes, now + AGAIN_LABELS))
+        elif any(one.reason == HELD for one in people):
             items.append((decision.party.party_id, Lane.changes, now + AGAIN_WAITING))
         elif any(one.standing == "parked" and not one.individual for one in people):
             items.append((decision.party.party_id, Lane.sweep, now + AGAIN_PARKED))
@@ -237,6 +246,7 @@ def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now:
 def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
     """Let go what the freshness gate held, form jobs with their intents, and open the creations among them."""
     queue.guard(tx, slot)
+    brake.release(tx, desk, slot, now)
     holds.hold(tx, desk, slot, now)
     for one in customers.connections(tx, desk.customer_id):
         if one.health == "blocked":
@@ -244,6 +254,8 @@ def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
     if gate_is_fresh(tx, desk, now):
         # An opt-out that could not be decided yet holds its own party, and nobody else.
         queue.let_go(tx, desk.customer_id, "gate", now, unmarked=Lane.consent)
+    strangers.hold(tx, desk, slot, now)
+    brake.take(tx, desk, slot, now)
     jobs = queue.form(tx, slot, now, group_size, desk.chance.id)
     for job in jobs:
         if job.kind in CREATING:
@@ -272,10 +284,15 @@ def gate_is_fresh(tx: Connection, desk: Desk, now: Instant) -> bool:
     stale = [mark for mark in read if now - ((mark.data or {}).get("finished") or 0.0) > window]
     if stale and queue.backlog(tx, desk.customer_id)["steps"].get("gate"):
         # The stale ones only: pulling the fresh one as well would let it run first every turn, and the other one never.
-        # What failed waits for its own next try, what is blocked for its owner.
-        audience = customers.get_connection(tx, desk.customer_id, desk.route.audience)
-        works = audience is None or audience.health != "blocked"
-        for mark in stale:
-            if works and not (mark.data or {}).get("tries") and (mark.due is None or mark.due > now):
-                marks.put(tx, desk.customer_id, replace(mark, due=now))
+        _read_soon(tx, desk, stale, now)
     return not stale
+
+
+def _read_soon(tx: Connection, desk: Desk, these: Sequence[marks.Mark], now: Instant) -> None:
+    """Have these chores of the audience side done at once. What failed waits for its own next try, what is blocked for
+    its owner."""
+    audience = customers.get_connection(tx, desk.customer_id, desk.route.audience)
+    works = audience is None or audience.health != "blocked"
+    for mark in these:
+        if works and not (mark.data or {}).get("tries") and (mark.due is None or mark.due > now):
+            marks.put(tx, desk.customer_id, replace(mark, due=now))

@@ -16,11 +16,13 @@ from keepstep.model.instant import Instant
 from keepstep.model.stage import bulk_may_run, has_window
 from keepstep.queue import Slot
 from keepstep.schema.tables import entry, plan_party, step
-from keepstep.state import plans
+from keepstep.state import plans, runs
 from keepstep.state.plans import Plan
 
 GATE, BLOCKED = "gate", "blocked"
 Condition = ColumnElement[bool]
+# What an undo restores was asked for by a person at this moment: no plan and no window holds it.
+_RESTORES = step.c.target.startswith("undo:")
 
 
 def hold(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
@@ -38,6 +40,7 @@ def hold(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
             _take(tx, unsent, word, condition)
     if plan is not None and plan.state == "applied":
         _finish(tx, desk.customer_id)
+    runs.end(tx, desk.customer_id, now)
 
 
 def _conditions(desk: Desk, plan: Plan | None, now: Instant) -> dict[str, Condition | None]:
@@ -60,14 +63,14 @@ def _planned(customer_id: str, plan: Plan | None) -> Condition | None:
         return None
     free = step.c.lane != int(Lane.consent)
     if plan.state != "applied":
-        return true() if plan.first else free
-    return and_(free, _of_plan(customer_id, "dropped"))
+        return true() if plan.first else and_(free, ~_RESTORES)
+    return and_(free, ~_RESTORES, _of_plan(customer_id, "dropped"))
 
 
 def _bulk(customer_id: str) -> Condition:
     """What a sweep found, and what a plan brings: consent and single changes go at any hour."""
     lanes = step.c.lane >= int(Lane.sweep)
-    return or_(lanes, and_(step.c.lane != int(Lane.consent), _of_plan(customer_id, "planned")))
+    return and_(~_RESTORES, or_(lanes, and_(step.c.lane != int(Lane.consent), _of_plan(customer_id, "planned"))))
 
 
 def _of_plan(customer_id: str, state: str) -> Condition:

@@ -13,11 +13,13 @@ from keepstep.model.change import Lane
 from keepstep.model.contact import CrmContact, Report
 from keepstep.model.custom import Binding
 from keepstep.model.decide import Setting, needs_look_up
+from keepstep.model.enrol import addresses, is_crm_only, unfit
 from keepstep.model.errors import Permanent, Transient
 from keepstep.model.instant import Instant
 from keepstep.model.party import Label, Party, Person, Readings
 from keepstep.queue import Entry, Slot
 from keepstep.state import fields, journal, labels, marks, parties, readings, reports, submissions
+from keepstep.submit import strangers
 
 REREADS = 50
 REREAD_SECONDS = 5.0
@@ -46,7 +48,8 @@ async def cases(desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
     """Everything the decisions need: load, read again what is old, look up who is new."""
     loaded = await desk.db.run(load, desk, slot, entries)
     loaded = await _read_again(desk, slot, loaded)
-    return await _look_up(desk, slot, loaded)
+    loaded = await _look_up(desk, slot, loaded)
+    return await _of_crm_only(desk, loaded)
 
 
 def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
@@ -59,10 +62,12 @@ def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> li
     there = readings.crm_of(tx, desk.shelf, found.values())
     before = readings.audience_before(tx, desk.shelf, found.values())
     told = reports.of_records(tx, desk.customer_id, desk.route.audience, list(here))
+    labels_at = (marks.get(tx, desk.customer_id, desk.route.audience, "lists").data or {}).get("finished")
     flying = _flying(tx, desk.customer_id, list(found))
     found |= {key: _never_sent(tx, desk, party) for key, party in found.items() if key not in flying}
     known = [entry for entry in entries if entry.party_id in found]
-    read = {entry.party_id: _understood(desk, found[entry.party_id], here, there, before, told) for entry in known}
+    stored = (here, there, before, told, labels_at)
+    read = {entry.party_id: _understood(desk, found[entry.party_id], *stored) for entry in known}
     return [_case(tx, desk, entry, found[entry.party_id], read[entry.party_id], flying) for entry in known]
 
 
@@ -115,6 +120,7 @@ def _stored(
     there: Mapping[str, Any],
     before: Mapping[str, Instant],
     told: Mapping[str, tuple[Report, ...]],
+    labels_at: Instant | None,
 ) -> Readings:
     read = {one.record_id: here[one.record_id] for one in party.people if one.record_id in here}
     audience = {
@@ -123,7 +129,8 @@ def _stored(
     }
     raw = there.get(party.crm_id or "")
     lines = {record_id: told[record_id] for record_id in read if record_id in told}
-    return Readings(crm=desk.crm.snapshot(raw[0], raw[1]) if raw else None, audience=audience, reports=lines)
+    crm = desk.crm.snapshot(raw[0], raw[1]) if raw else None
+    return Readings(crm=crm, audience=audience, reports=lines, labels_at=labels_at)
 
 
 async def _read_again(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]:
@@ -162,7 +169,7 @@ def _fresh(case: Case, failed: Mapping[str, float | None]) -> Case:
     if case.postponed:
         return case
     if case.party.crm_id and _crm_is_old(case):
-        return replace(case, postponed="crm_contact_missing", again=900.0)
+        return replace(case, postponed="crm_contact_missing", again=_missing(case.entry.tries))
     old = [person.record_id for person in case.party.people if person.reread]
     if not old:
         return case
@@ -170,6 +177,12 @@ def _fresh(case: Case, failed: Mapping[str, float | None]) -> Case:
     mine = any(record_id in failed for record_id in old)
     again = max(named, default=pause_after(case.entry.tries) if mine else 0.0)
     return replace(case, postponed="unreadable" if mine else "later", again=again)
+
+
+def _missing(tries: int) -> float:
+    """A contact that is not there may come back, and costs a call each time: every quarter of an hour for an hour,
+    hourly for a day, then daily."""
+    return 900.0 if tries < 4 else 3600.0 if tries < 28 else 86_400.0
 
 
 def _crm_is_old(case: Case) -> bool:
@@ -237,8 +250,11 @@ def _wait(loaded: Sequence[Case], these: Sequence[Case], why: str, again: float)
 def _strangers(desk: Desk, case: Case) -> list[Person]:
     if case.postponed:
         return []
-    here = case.readings.audience
-    return [one for one in case.party.people if needs_look_up(one, here.get(one.record_id), desk.route.policy)]
+    here, crm = case.readings.audience, case.readings.crm
+    # Whom we created, or whose reference the contact carries, is known without asking.
+    ours = {record_id for _, record_id in (*case.party.enrolled, *(crm.references if crm else ()))}
+    others = [one for one in case.party.people if one.record_id not in ours]
+    return [one for one in others if needs_look_up(one, here.get(one.record_id), desk.route.policy)]
 
 
 def _address(case: Case, person: Person) -> str:
@@ -271,6 +287,8 @@ def _held(tx: Connection, desk: Desk, found: Sequence[CrmContact], addresses: Se
     for row in submissions.unresolved(tx, desk.customer_id):
         if row["address"] in wanted:
             held[f"submission:{row['address']}"] = row["record_id"]
+    for address in strangers.under_way(tx, desk):
+        held.setdefault(f"submission:{address}", strangers.HELD)
     return held
 
 
@@ -296,6 +314,41 @@ def _reachable(contact: CrmContact, address: str) -> bool:
 
 def _postponed(case: Case, moved: Collection[str]) -> Case:
     return replace(case, postponed="adopted") if case.party.party_id in moved else case
+
+
+# --- contacts whom only the CRM has ----------------------------------------------------------------------------------
+
+
+async def _of_crm_only(desk: Desk, loaded: Sequence[Case]) -> list[Case]:
+    """With what is known of the addresses of whom the route may create; not before everybody else was looked at."""
+    theirs = [case for case in loaded if strangers.are_created(desk) and not case.postponed and _is_crm_only(case)]
+    if not theirs:
+        return list(loaded)
+    if not await desk.db.run(strangers.may_be_decided, desk, desk.clock.now()):
+        return _wait(loaded, theirs, "first_sweep", 5.0)
+    asked = {case.party.party_id: addresses(case.readings.crm) for case in theirs if case.readings.crm}
+    known = await desk.db.run(strangers.barred, desk, asked)
+    open_still = [case.readings.crm.record_id for case in theirs if case.readings.crm and _is_open(case)]
+    shown = await desk.crm.unarchived(open_still) if open_still else frozenset()
+    away = {one for one in open_still if one not in shown}
+    return [_with_barred(case, known.get(case.party.party_id, {}), away) for case in loaded]
+
+
+def _is_crm_only(case: Case) -> bool:
+    return case.readings.crm is not None and is_crm_only(case.party)
+
+
+def _is_open(case: Case) -> bool:
+    """May somebody of this contact still be created?"""
+    crm, known = case.readings.crm, {one for one, _ in (*case.party.enrolled, *case.party.kept_out)}
+    return crm is not None and unfit(crm) is None and any(one.record_id not in known for one in crm.individuals)
+
+
+def _with_barred(case: Case, barred: Mapping[str, str], away: Collection[str]) -> Case:
+    crm = case.readings.crm
+    if crm is not None and crm.record_id in away:
+        crm = replace(crm, archived=True)
+    return replace(case, readings=replace(case.readings, crm=crm, barred=barred))
 
 
 # --- what every decision shares --------------------------------------------------------------------------------------
