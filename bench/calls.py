@@ -23,7 +23,8 @@ from keepstep_simulator.story import Fact, stream
 
 Calls = dict[str, int]
 JOB, PAGE = 500, 500  # contacts in a list job and in a page (CC facts 3.2)
-CRM_PAGE = 1000  # contacts in a page of the query (Virtuous facts 9)
+CRM_PAGE = 500  # contacts that we ask the query for in a page
+BELOW_BRAKE = 15  # opt-outs by staff in a day that no brake takes for a mass change (design section 4)
 TAG = fields.TAG_PREFIX + "Gala"
 
 
@@ -116,7 +117,7 @@ def _calls(hands: Hands) -> Counter[str]:
 
 def sameness(pairs: int) -> dict[str, float]:
     """Pages of one night's sweeps of both sides as they were really asked for, and what their sizes come to for 100,000
-    pairs: pages of 500 at Constant Contact, of 1,000 at Virtuous."""
+    pairs."""
     hands = linked(pairs, replace(RARE, sweep=DAY, crm_sweep=DAY))
     try:
         begin = len(hands.world.log.arrivals)
@@ -134,8 +135,8 @@ def sameness(pairs: int) -> dict[str, float]:
 
 
 def pages(pairs: int) -> int:
-    """Calls that read everybody once on both sides."""
-    return ceil(pairs / PAGE) + ceil(pairs / CRM_PAGE)
+    """Calls that read everybody once on both sides. Virtuous names no next page: after a full one it is asked again."""
+    return ceil(pairs / PAGE) + pairs // CRM_PAGE + 1
 
 
 def _sweeps_audience(one: Arrival) -> bool:
@@ -167,6 +168,8 @@ def latency(count: int, cadence: Cadence | None = None) -> dict[str, dict[str, f
             hands.act(CONSTANT_CONTACT, "person_opts_out", hands.ids[number])
             hands.wait(chance.uniform(1.0, 120.0))
             hands.act(VIRTUOUS, "staff_opts", mails[number], opted_in=False)
+            if number % BELOW_BRAKE == BELOW_BRAKE - 1:
+                hands.wait(DAY)
         hands.wait(2 * HOUR)
         return {
             "audience_to_crm": _spread(_took(hands.sim.story.facts, CONSTANT_CONTACT, hands.ids, mails)),

@@ -1,7 +1,7 @@
 """What must hold between two sides that both change: read from the stand-ins' logs, never from our tables."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from keepstep_sandbox.faults import is_write
@@ -70,7 +70,12 @@ def _changed(fact: Fact) -> list[str]:
 def unmapped(world: World) -> dict[str, dict[str, Any]]:
     """Every value of both sides that is nobody's business, by record: what must be equal before and after."""
     found = {f"audience {one['contact_id']}": rest_of_audience(one) for one in world.constant_contact.contacts(ACCOUNT)}
-    return found | {f"crm {one['id']}": rest_of_crm(one) for one in world.virtuous.contacts(ORGANIZATION)}
+    for contact in world.virtuous.contacts(ORGANIZATION):
+        rest = rest_of_crm(contact)
+        # Staff move people from household to household: each person is a record of its own.
+        found |= {f"individual {number}": person for number, person in rest.pop("people").items()}
+        found[f"crm {contact['id']}"] = rest
+    return found
 
 
 def rest_of_audience(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,15 +98,12 @@ def _foreign(contact: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in contact["tags"] if not name.startswith(fields.TAG_PREFIX))
 
 
-def findings(world: World, facts: Sequence[Fact], quiet: float, moved: Set[str] = frozenset()) -> dict[str, list[str]]:
-    """Everything that is wrong after a story whose last change was answered before `quiet`; empty names left out.
-
-    The story ends with the judge's opinion (JUDGED), which does not know that a person whom staff moved to another
-    household (`moved`) waits for an answer (individual_gone): nothing is asked of them here.
-    """
+def findings(world: World, facts: Sequence[Fact], quiet: float) -> dict[str, list[str]]:
+    """Everything that is wrong after a story whose last change was answered before `quiet`; empty names left out. The
+    story ends with the judge's opinion (JUDGED)."""
     arrivals = world.log.arrivals
     judged = next(fact for fact in reversed(facts) if fact.kind == "JUDGED").data
-    lines = [one for one in judged["report"]["details"] if not _waits(one, judged["waiting"], moved)]
+    lines = [one for one in judged["report"]["details"] if not _waits(one, judged["waiting"])]
     found = {
         "writes": writes_since(arrivals, quiet),
         "deletions": list(deletions(facts, arrivals)),
@@ -112,8 +114,6 @@ def findings(world: World, facts: Sequence[Fact], quiet: float, moved: Set[str] 
     return {name: rows for name, rows in found.items() if rows}
 
 
-def _waits(line: Mapping[str, str], waiting: Sequence[str], moved: Set[str]) -> bool:
+def _waits(line: Mapping[str, str], waiting: Sequence[str]) -> bool:
     """Whether the vendor's import still holds somebody's row, or a person must look at it."""
-    if line["record"] in moved:
-        return True
     return line["reason"] in WAITING or (line["key"] == "pending" and line["record"] in waiting)

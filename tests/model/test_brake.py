@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from keepstep.model.brake import discarded, inferred_from, most, trips, without_discarded, words
+from keepstep.model.canonical import fingerprint
 from keepstep.model.change import Step, a_step
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Report, Side
 from keepstep.model.customer import Policy
 from keepstep.model.decide import Decision, decide
 from keepstep.model.drift import Known, look
-from keepstep.model.party import Act, Party
+from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import settle
 from tests.model.people import (
     SETTING,
@@ -180,6 +181,7 @@ def test_a_step_of_other_lists_is_left_as_it_is() -> None:
 
 def test_a_no_about_a_household_thing_is_heeded_whoever_asks_for_it_next() -> None:
     tag = a_step("P", "a", "remove_tag", {"contact": "900", "tag_id": "71"}, target="tag:71")
+    tag = replace(tag, inferred="absence")
     known = discarded(party("a", "b"), replace(tag, member="gone"))
     assert known.people[0].discarded == words(tag)
     assert without_discarded(known, replace(tag, member="b")) is None
@@ -193,17 +195,49 @@ def test_nobody_remembers_for_a_party_without_people() -> None:
     assert discarded(empty, leave("L1")) == empty
 
 
+def bounced(known: Party, contact: AudienceContact = ANN) -> Decision:
+    line = Report(id="m:1", record_id="a", kind="bounce", at=150.0, address=ANN.email, strength="hard", code="B")
+    return decide(known, readings(HERS, contact, reports={"a": (line,)}), SETTING)
+
+
+def test_an_own_opt_out_goes_out_also_where_the_same_was_discarded_as_inferred() -> None:
+    first = bounced(paired(HERS, ANN))
+    shut = next(step for step in first.steps if step.kind == "set_consent")
+    known = discarded(first.party, shut)
+    assert "set_consent" not in dict(whys(bounced(known)))
+    own = bounced(known, replace(OUT, opt_out_at=180.0, opt_out_source="Contact"))
+    assert dict(whys(own))["set_consent"] is None
+    assert person(own.party, "a").reason == "step_waiting"
+
+
+def test_who_was_no_bounce_may_be_a_deletion_later() -> None:
+    first = bounced(paired(HERS, ANN))
+    known = discarded(first.party, next(step for step in first.steps if step.kind == "set_consent"))
+    gone = replace(ANN, deleted=True, deleted_at=170.0, lists=None, consent=Consent.not_mailable, read_at=200.0)
+    assert dict(whys(bounced(known, gone)))["set_consent"] == "deletion"
+
+
+def test_a_no_is_forgotten_though_somebody_of_the_household_is_left_out() -> None:
+    known, false = refused_opt_out()
+    known = replace(known, people=(*known.people, Person(record_id="b")))
+    nobody = subscriber("b", email=None)
+    agreed = decided(known, false, replace(OUT, opt_out_at=150.0), nobody)
+    assert person(agreed.party, "b").standing == "left_out"
+    assert person(agreed.party, "a").discarded == ()
+
+
 def test_what_the_vendor_refused_is_called_so_even_if_something_else_was_discarded() -> None:
     known, false = refused_opt_out()
-    ann = known.people[0]
-    pairs = tuple((target, said) for target, said in ann.discarded)
-    known = known.with_person(replace(ann, refused=pairs, discarded=()))
+    step = decided(paired(HERS, ANN), false, ANN).steps[0]
+    pair = (step.target, fingerprint(dict(step.payload)))
+    known = known.with_person(replace(known.people[0], refused=(pair,)))
     assert person(decided(known, false, ANN).party, "a").reason == "refused_by_vendor"
 
 
 def leave(*lists: str) -> Step:
     payload = {"record_id": "a", "list_ids": list(lists)}
-    return a_step("P", "a", "leave", payload, side=Side.audience, group=f"leave:{','.join(lists)}")
+    step = a_step("P", "a", "leave", payload, side=Side.audience, group=f"leave:{','.join(lists)}")
+    return replace(step, inferred="absence")
 
 
 def test_what_was_discarded_is_no_drift() -> None:

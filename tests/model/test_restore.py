@@ -467,6 +467,18 @@ def test_a_field_written_to_the_audience_side_goes_back(field: str, value: Any, 
     assert restored == (told["raw"] if field == "phone" else was if field == "address" else told)
 
 
+def test_an_opt_out_that_an_undo_fell_upon_is_not_lost() -> None:
+    crm, ann = household(), subscriber("a")
+    known = asked(paired(crm, ann), written_here("first_name", "Ann", "Anna"))
+    [step] = decided(known, crm, ann).steps
+    raced = settle(known, step, {"raced": {"at": 150.0, "written": False}})
+    back = decided(raced, crm, replace(ann, first_name="Anna", read_at=300.0)).steps
+    assert {(one.kind, one.inferred) for one in back if one.lane is Lane.consent} == {
+        ("opt_out", None),
+        ("set_consent", None),
+    }
+
+
 def test_a_number_that_was_added_at_the_audience_side_stays_and_a_changed_one_too() -> None:
     crm, ann = household(), subscriber("a")
     phone = {"kind": "mobile", "raw": ann.phones[0].raw}

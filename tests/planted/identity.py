@@ -1,5 +1,5 @@
 """Mistakes about who somebody is: a link for points, for a reference, for half a name; candidates that nobody is told
-of."""
+of; somebody moved whom nobody looks for."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,6 +7,7 @@ from typing import Any
 from pytest import MonkeyPatch
 
 from keepstep.model import identify, match
+from keepstep.submit import lost
 
 
 def links_by_score(patch: MonkeyPatch) -> None:
@@ -59,3 +60,8 @@ def one_candidate_is_told(patch: MonkeyPatch) -> None:
         return replace(found, compared=found.compared[:1])
 
     patch.setattr(match, "_explained", explained)
+
+
+def gone_is_gone(patch: MonkeyPatch) -> None:
+    """Whoever is no longer in the household is not looked for anywhere else."""
+    patch.setattr(lost, "among", lambda _loaded: [])

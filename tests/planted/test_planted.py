@@ -24,11 +24,13 @@ from tests.flows import (
     test_mapping,
     test_matching,
     test_missing_lists,
+    test_moved,
     test_must_hold,
     test_parity,
     test_people,
     test_process,
     test_reconcile,
+    test_restored,
     test_toward,
     test_traps,
     test_waiting,
@@ -40,6 +42,7 @@ from tests.planted import (
     consent,
     door,
     enrolling,
+    forgetting,
     hearing,
     identity,
     limits,
@@ -64,6 +67,7 @@ MODULES: tuple[ModuleType, ...] = (
     consent,
     door,
     enrolling,
+    forgetting,
     hearing,
     identity,
     limits,
@@ -240,6 +244,9 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
         test_matching.test_our_reference_on_somebody_without_the_address_is_a_question()
     ),
     identity.father_is_son: lambda _: test_matching.test_father_and_son_at_one_address_are_a_question(),
+    identity.gone_is_gone: lambda _: (
+        test_moved.test_an_opt_out_of_staff_is_found_wherever_the_person_was_taken_before_we_read_it("opt")
+    ),
     identity.one_candidate_is_told: lambda _: test_matching.test_a_question_names_every_candidate_once(),
     # --- the door ---
     door.signature_of_parsed_body: lambda _: (
@@ -298,6 +305,13 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     ),
     consent.bounces_travel: lambda _: test_traps.test_a_soft_bounce_does_what_the_route_says("opt_out", "D"),
     # --- both ways ---
+    forgetting.nothing_was_forgotten: lambda _: test_restored.test_a_false_that_we_wrote_for_a_bounce_is_nobodys_choice(
+        0.5, 3
+    ),
+    forgetting.decides_before_it_reads: lambda _: (
+        test_restored.test_nor_where_staff_touch_the_person_before_anything_is_read_again()
+    ),
+    forgetting.sends_before_the_batch: lambda _: test_restored.test_who_waited_in_the_batch_is_not_sent_a_second_time(),
     both_ways.imports_opt_out: lambda _: test_must_hold.test_imports_that_opt_nobody_in_opt_nobody_out(),
     both_ways.keeps_what_is_mapped: lambda _: (
         test_must_hold.test_what_is_not_mapped_is_equal_before_and_after_a_week_of_edits()

@@ -84,7 +84,7 @@ def test_a_cadence_is_said_as_people_say_it(tmp_path: Path) -> None:
         crm_sweep = "weekly"
         reports = "1m"
         """
-    assert read(tmp_path, said).route("acme").cadence == Cadence(reports=60.0)
+    assert read(tmp_path, said).route("acme").cadence == Cadence(crm_sweep=604_800.0, reports=60.0)
 
 
 @pytest.mark.parametrize("said", ['"59s"', '"30s"', "3600", '"quarterly"', "true"])

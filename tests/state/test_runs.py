@@ -1,6 +1,7 @@
 """Runs: which party belongs to which, when one ends, and what was written in it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, Engine
@@ -9,8 +10,10 @@ from keepstep import queue
 from keepstep.model.change import Lane, a_step
 from keepstep.model.party import Party
 from keepstep.queue import Slot
-from keepstep.state import customers, readings, runs
+from keepstep.state import brake, customers, readings, runs
+from keepstep.state.brake import Inferred
 from keepstep.state.runs import Written
+from keepstep.wiring import undo
 
 NOW = 1_795_000_000.0
 
@@ -93,3 +96,29 @@ def test_what_is_of_a_party_goes_along_where_it_becomes_part_of_another(tx: Conn
     assert readings.unite(tx, "c", ["into", "gone"], NOW).apart == ("L1",)
     assert runs.of_parties(tx, "c", ["gone", "into"]) == {"into": new}
     assert [one.party_id for one in runs.written_in(tx, "c", old)] == ["into"]
+
+
+def test_what_the_brake_knows_of_a_party_keeps_its_age_where_that_becomes_part_of_another(tx: Connection) -> None:
+    for name in ("into", "gone"):
+        readings.save(tx, "c", [Party(party_id=name, reread=name == "gone")])
+    both = Inferred("gone", "crm", "consent:1", "f1", "set_consent", "bounce", NOW, "held")
+    here = Inferred("into", "crm", "consent:2", "f2", "set_consent", "bounce", NOW + 1, "approved")
+    brake.put(tx, "c", [both, replace(both, target="consent:2", fingerprint="f2"), here])
+    assert readings.unite(tx, "c", ["into", "gone"], NOW).reread
+    found = brake.of_parties(tx, "c", ["into", "gone"]).values()
+    assert sorted(found, key=lambda one: one.target) == [replace(both, party_id="into"), here]
+
+
+def test_an_approved_opt_out_goes_out_though_its_run_is_undone(tx: Connection, slot: Slot) -> None:
+    name = runs.begin(tx, "c", "brake", ["p"], None, NOW)
+    tag = Inferred("p", "crm", "tag:1", "f1", "remove_tag", "absence", NOW, "approved")
+    out = Inferred("p", "crm", "consent:1", "f2", "set_consent", "bounce", NOW, "approved")
+    brake.put(tx, "c", [tag, out])
+    queue.replace_steps(tx, slot, "p", [a_step("p", "a", "remove_tag", {}, target="tag:1")], NOW)
+    run = runs.get(tx, "c", name)
+    assert run is not None
+    undo._drop(tx, "c", run, queue.steps_of(tx, "c", ["p"]), NOW + 5)
+    assert {one.kind: one.state for one in brake.of_parties(tx, "c", ["p"]).values()} == {
+        "remove_tag": "held",
+        "set_consent": "approved",
+    }

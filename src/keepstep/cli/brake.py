@@ -7,7 +7,7 @@ import typer
 
 from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, write
 from keepstep.cli.letters import By
-from keepstep.cli.service import open_service
+from keepstep.cli.service import open_service, work_due
 
 app = typer.Typer(help="Too many inferred changes at once: show, approve, discard.", no_args_is_help=True)
 Checksum = Annotated[str, typer.Argument(metavar="CHECKSUM", help="As `keepstep brake show` printed it.")]
@@ -54,11 +54,15 @@ def approve(checksum: Checksum, customer: CustomerId, by: By = None, as_json: As
     """Let exactly what was shown go out. What came or changed since stays held."""
 
     async def done() -> dict[str, Any]:
+        from keepstep import telemetry
         from keepstep.cli.person import login
         from keepstep.wiring import brake
 
         async with open_service(settings()) as service:
-            return await brake.approve(service, customer, checksum, by or login())
+            telemetry.setup(service.settings.service.log, service.clock.now)
+            approved = await brake.approve(service, customer, checksum, by or login())
+            await work_due(service, customer)
+            return approved
 
     _say(run(done()), customer, as_json)
 

@@ -41,10 +41,34 @@ def parity(
 
 
 def _told(found: dict[str, Any]) -> None:
-    say(f"{found['days']} days, {found['total']['seen']} changes by others, {found['ours']} that answer our own writes")
-    show([{"event": word, **counts} for word, counts in found["events"].items()], False)
-    show({name: found[name] for name in ("subscription", "missed", "stored_behind")}, False)
+    seen, ours = found["total"]["seen"], found["ours"]
+    say(f"{found['days']:g} days, {seen} changes by others, {ours} that answer our own writes")
+    if found["events"]:
+        show(_rows(found["events"]), False)
+    say(f"webhooks: {found['subscription']['state']}, the last one heard {found['subscription']['heard'] or 'never'}")
+    named = {f"missed by the {road}": ids for road, ids in found["missed"].items()}
+    for title, ids in {**named, "stored older than it was seen": found["stored_behind"]}.items():
+        if ids:
+            say(f"{title}: {', '.join(ids)}")
+    if found["subscription"]["next"]:
+        say(f"next: {found['subscription']['next']}")
     if found["verdict"] == "daily":
         say('polling may be reduced: crm_changed = "1d"')
     else:
         say("keep polling as it is: " + "; ".join(WHY[why] for why in found["why"]))
+
+
+def _rows(events: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each figure and a column for each event: there are more figures than kinds of events."""
+    found = {word: _plain(counts) for word, counts in events.items()}
+    figures = list(dict.fromkeys(name for counts in found.values() for name in counts))
+    return [{"": name.replace("_", " "), **{word: found[word].get(name) for word in found}} for name in figures]
+
+
+def _plain(counts: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: value for name, value in counts.items() if name != "median_seconds"}
+    return plain | {f"median by {road}": _age(seconds) for road, seconds in counts["median_seconds"].items()}
+
+
+def _age(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"

@@ -1,6 +1,6 @@
 """`keepstep undo`: which runs there are, and taking one back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ Told = Callable[[int], None]
 PAUSE = 1.0
 # A job of the list service is looked at after half a minute, a write that was in somebody's way comes again in five.
 PATIENCE = 120.0
+NAMED = 5
 COUNTS = ("restored", "restoring", "touched", "stays", "refused")
 
 
@@ -140,6 +141,11 @@ def _told(found: Mapping[str, Any], customer: str) -> None:
     if left:
         show([{name: row[name] for name in ("record", "side", "kind", "what", "state", "why")} for row in left], False)
     if found["created"]:
-        say(f"created by the run, and staying: {', '.join(found['created'])}")
+        say(f"created by the run, and staying: {_some(found['created'])}")
     if found["restoring"]:
         say(f"the rest is on its way: keepstep undo --customer {customer} {found['run']} shows how far it is")
+
+
+def _some(records: Sequence[str]) -> str:
+    more = f" and {len(records) - NAMED} more, which --json lists" if len(records) > NAMED else ""
+    return ", ".join(records[:NAMED]) + more

@@ -21,7 +21,7 @@ from keepstep.model.errors import Blocked
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
 from keepstep.rounds import Poll
-from keepstep.state import marks
+from keepstep.state import marks, strangers
 from keepstep.state.marks import Mark
 
 __all__ = ["chores", "read_deliveries", "read_hints"]
@@ -86,6 +86,7 @@ def _poll(desk: Desk, name: str, cadence: float, blind: bool) -> Poll:
 
 def _file(desk: Desk, tx: Connection, mark: Mark, rows: filing.Rows, read_at: Instant, now: Instant) -> None:
     lane = Lane.bulk if mark.mark is None else Lane.changes
+    strangers.under(tx, desk.customer_id, desk.route.crm, desk.route.policy.crm_only, now)
     filing.contacts(tx, desk, rows, read_at, now, lane, source=ROADS[mark.name])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
-from keepstep.desk import BLOCKED_PAUSE, Desk
+from keepstep.desk import Desk
 from keepstep.model import roads
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
@@ -22,6 +22,8 @@ from keepstep.state.marks import Mark
 from keepstep.telemetry import Event
 
 NAME, CHANGED = "subscription", "crm_changed"
+# How soon it is noticed that the stage is another one. To look costs no call.
+STAGE_PAUSE = 300.0
 # The rhythm is that of so long, and polls come so much more often while nothing is heard, but not oftener than that.
 RHYTHM, QUICKER, QUICKEST = 14 * 86_400.0, 4, 300.0
 
@@ -58,7 +60,7 @@ def _leads(desk: Desk) -> str | None:
 
 def _put_off(tx: Connection, desk: Desk, slot: Slot, mark: Mark, now: Instant) -> None:
     queue.guard(tx, slot)
-    marks.put(tx, desk.customer_id, replace(mark, due=now + BLOCKED_PAUSE, data={**(mark.data or {}), "tries": 0}))
+    marks.put(tx, desk.customer_id, replace(mark, due=now + STAGE_PAUSE, data={**(mark.data or {}), "tries": 0}))
 
 
 def _kept(tx: Connection, desk: Desk, slot: Slot, vendor_id: str | None, found: str, now: Instant) -> None:

@@ -51,8 +51,8 @@ def _is_own(act: Act) -> bool:
 
 
 def words(step: Step) -> tuple[Words, ...]:
-    """What a step says, as (target, fingerprint): one for each list that it is about."""
-    return tuple((step.target, fingerprint(payload)) for payload in _apart(step))
+    """What a step says and what it is inferred from, as (target, fingerprint): one for each list that it is about."""
+    return tuple((step.target, fingerprint({**payload, "inferred": step.inferred})) for payload in _apart(step))
 
 
 def _apart(step: Step) -> list[dict[str, Any]]:
@@ -62,9 +62,10 @@ def _apart(step: Step) -> list[dict[str, Any]]:
 
 
 def without_discarded(party: Party, step: Step) -> Step | None:
-    """The step without what somebody has discarded; None where nothing is left of it."""
+    """The step without what somebody has discarded; None where nothing is left of it. Nobody has discarded what was
+    asked for, whatever was inferred before in the same words."""
     gone = [pair for person in party.people for pair in person.discarded]
-    if not gone:
+    if not gone or step.inferred is None:
         return step
     if step.kind not in OF_LISTS:
         return None if words(step)[0] in gone else step

@@ -9,10 +9,11 @@ The only home of sync policy. Pure: nothing here waits, reads a clock, or knows 
     fields    three-way per field, owner wins a conflict   fields.py
     lists     three-way per list and tag                   membership.py
     enrol     who is there in the CRM only                 enrol.py
+    moved     whom staff took to another household         whereabouts.py
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from keepstep.model.answers import may_lift, stays_out
 from keepstep.model.brake import inferred_from, without_discarded
@@ -29,6 +30,7 @@ from keepstep.model.membership import crowded, labels_are_old, memberships, with
 from keepstep.model.notes import notes
 from keepstep.model.party import Act, Note, Party, Person, Readings, Setting, individual_of, primary_first
 from keepstep.model.restore import Scene, restoring
+from keepstep.model.whereabouts import as_merged, carried, looked_for, reference
 
 __all__ = ["Decision", "Note", "Setting", "decide", "needs_look_up"]
 
@@ -40,7 +42,8 @@ Shut = Mapping[str, list[tuple[Individual, Method]]]
 class Decision:
     """The party as now seen, the writes it wants, the acts that were new, and what the journal should say. `crm_only`:
     what becomes of a contact whom only the CRM has. `labels_are_old`: somebody left a list, which may be gone itself:
-    the lists are to be read before that is decided."""
+    the lists are to be read before that is decided. `moves`: record id to the CRM contact that a
+    person is on by now, of those who are no longer of this party."""
 
     party: Party
     steps: tuple[Step, ...]
@@ -48,6 +51,7 @@ class Decision:
     notes: tuple[Note, ...] = ()
     crm_only: Verdict | None = None
     labels_are_old: bool = False
+    moves: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide(party: Party, readings: Readings, setting: Setting) -> Decision:
@@ -75,7 +79,8 @@ def decide(party: Party, readings: Readings, setting: Setting) -> Decision:
     acts = tuple((person.record_id, act) for person in people for act in person.acts[before[person.record_id] :])
     said = (*(note for result in results for note in result.notes), *unheeded, *back)
     party = replace(party, people=people)
-    return Decision(party=party, steps=steps, acts=acts, notes=said, crm_only=alone, labels_are_old=old)
+    moves = _moves(results, wanted)
+    return Decision(party=party, steps=steps, acts=acts, notes=said, crm_only=alone, labels_are_old=old, moves=moves)
 
 
 # --- people who are linked -------------------------------------------------------------------------------------------
@@ -86,7 +91,7 @@ def _paired(party: Party, readings: Readings, setting: Setting) -> tuple[list[Pa
     pairs, lost = [], []
     for person in primary_first(party, readings.crm) if readings.crm else ():
         contact = readings.audience.get(person.record_id)
-        found = _pair(party, person, contact, readings.crm, setting) if contact and readings.crm else None
+        found = _pair(party, person, contact, readings.crm, readings, setting) if contact and readings.crm else None
         if isinstance(found, Pair):
             pairs.append(found)
         elif found:
@@ -94,14 +99,19 @@ def _paired(party: Party, readings: Readings, setting: Setting) -> tuple[list[Pa
     return pairs, lost
 
 
-def _pair(party: Party, person: Person, contact: AudienceContact, crm: CrmContact, setting: Setting) -> Pair | Wanted:
+def _pair(
+    party: Party, person: Person, contact: AudienceContact, crm: CrmContact, readings: Readings, setting: Setting
+) -> Pair | Wanted:
     if crm.merged_into:
         return Wanted(person, parked="merged")
     person, individual = _settled_in(party, person, contact, crm, setting.policy)
     mail = mail_of(individual, person, contact.email) if individual else None
-    if individual is None or mail is None:
-        return Wanted(person, parked="address_gone" if individual else "individual_gone")
-    person = returned(stays_out(observe_crm(person, mail, crm, setting.imports_opt_in)), contact)
+    if individual is None:
+        return looked_for(party, person, contact, readings, setting)
+    if mail is None:
+        return Wanted(person, parked="address_gone")
+    person = carried(person, crm, setting.policy.reference_source)
+    person = returned(stays_out(observe_crm(person, mail, crm, setting.imports_opt_in, setting.stood)), contact)
     return Pair(party, replace(person, submission=None), contact, crm, individual, mail)
 
 
@@ -115,7 +125,8 @@ def _linked(pair: Pair, shut: Shut, setting: Setting) -> Wanted:
     member = pair.person.record_id
     lost = [_note("conflict", member, field=field) for field in fields.conflicts]
     said = [_note(kind, member, **data) for kind, data in fields.notes]
-    steps = (*consent.steps, *notes(pair), *fields.steps)
+    ours = reference(pair, setting.policy.reference_source)
+    steps = (*consent.steps, *notes(pair), *fields.steps, *ours)
     return Wanted(fields.person, steps, (*lost, *said), consent.parked or fields.parked)
 
 
@@ -125,8 +136,8 @@ def _settled_in(
     """The individual of a linked person. A merge may have given it another id: the proof is the same as at first."""
     individual = individual_of(crm, person)
     if individual is None:
-        base = (person.crm or {}).get("email")
-        found = confirm(crm, policy.reference_source, contact, (contact.email, base)).individual
+        base, source = (person.crm or {}).get("email"), policy.reference_source
+        found = confirm(as_merged(person, crm, source), source, contact, (contact.email, base)).individual
         if found and all(one.individual != found.record_id for one in party.people):
             return replace(person, individual=found.record_id, audience=None, crm=None, phone_method=None), found
     return person, individual
@@ -242,6 +253,13 @@ def _note(kind: str, record_id: str, **data: str) -> Note:
     return Note(kind=kind, record_id=record_id, data=data)
 
 
+def _moves(results: Iterable[Wanted], wanted: Sequence[Step]) -> dict[str, str]:
+    """Who goes to which contact now; nobody for whom something is still to be written here."""
+    busy = {step.member for step in wanted}
+    homes = {result.person.record_id: result.home for result in results if result.home}
+    return {member: home for member, home in homes.items() if member not in busy}
+
+
 def _refused(party: Party, step: Step) -> bool:
     person = party.person(step.member or "")
     return person is not None and person.was_refused(step.target, step.payload)
@@ -260,8 +278,9 @@ def _allowed(party: Party, steps: Iterable[Step]) -> tuple[Step, ...]:
 
 
 def _remembered(people: Sequence[Person]) -> tuple[Person, ...]:
-    """A no is remembered while the sides differ; once all of a party are in step, the same would be another change."""
-    if any(one.standing != "in_step" for one in people):
+    """A no is remembered while the sides differ; once all of a party are in step, the same would be another change.
+    Of whoever is left out nothing is wanted, for ever perhaps."""
+    if any(one.standing not in ("in_step", "left_out") for one in people):
         return tuple(people)
     return tuple(replace(one, discarded=()) for one in people)
 

@@ -12,17 +12,18 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from keepstep.model.bound import in_play
 from keepstep.model.change import Step
 from keepstep.model.contact import AudienceContact, Consent
 from keepstep.model.decide import Decision, decide
-from keepstep.model.fields import NAMES, Terms, in_play, mail_of
+from keepstep.model.fields import NAMES, Terms, mail_of
 from keepstep.model.membership import STEPS, astray, forgotten
 from keepstep.model.party import Party, Person, Readings, Setting, individual_of, primary_first
 
 # mark: look at the party again. forget: take the base away, and look again. none: a person must look.
 Repair = Literal["mark", "forget", "none"]
 # Parked for these reasons nothing of the person is written, and so everything may differ.
-ASIDE = ("merged", "archived", "deceased", "address_gone", "individual_gone", "refused_by_vendor")
+ASIDE = ("merged", "archived", "deceased", "address_gone", "individual_gone", "individual_moved", "refused_by_vendor")
 WIDENING = tuple(on for on, _ in STEPS.values())
 CREATING = ("submit", "create", "enrol")
 VALUES = {"set_email": "email", "swap_email": "email", "set_phone": "phone", "set_address": "address"}

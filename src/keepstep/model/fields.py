@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keepstep.model import canonical, custom, toward
+from keepstep.model.bound import Values, custom_values, in_play, lists_in_order
 from keepstep.model.canonical import FIELDS
 from keepstep.model.change import Step, a_step
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual, Method, Side
@@ -17,12 +18,12 @@ from keepstep.model.custom import LISTS, Binding
 from keepstep.model.customer import Policy
 from keepstep.model.instant import Instant
 from keepstep.model.membership import without_list
+from keepstep.model.parts import in_parts
 from keepstep.model.party import Fields, Label, Party, Person, address_parts, audience_fields, primary_first
 
 NAMES = ("first_name", "last_name")
 # Verdicts that leave the base as it is.
 UNSETTLED = ("write", "withheld", "back", "lost")
-Values = dict[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,47 +84,6 @@ class Terms:
             lists = self.bound[field].audience.field_id == LISTS
             return lists or self.policy.custom_fields_owner == "audience"
         return field == "email" or self.policy.owners.get(field, Side.crm) is Side.audience
-
-
-# --- custom fields ---------------------------------------------------------------------------------------------------
-
-
-def in_play(bindings: Iterable[Binding], labels: Iterable[Label], policy: Policy) -> dict[str, Binding]:
-    """The bindings that the route decides by, by key. The lists are choices under the names that they have now."""
-    names = {label.list_id: label.list_name for label in labels if label.kind == "list"}
-    found = {}
-    for one in bindings:
-        lists = one.audience.field_id == LISTS
-        wanted = policy.lists_to == "custom_field" if lists else policy.custom_fields == "by_name"
-        if wanted and not one.paused:
-            found[one.key] = replace(one, audience=replace(one.audience, choices=names)) if lists else one
-    return found
-
-
-def custom_values(contact: AudienceContact, bound: Mapping[str, Binding], policy: Policy) -> Values:
-    """What the audience side says now of each custom field, raw, by key."""
-    said = dict(contact.custom_fields)
-    return {
-        key: next(iter(_lists_in_order(contact, one, policy)), None)
-        if one.audience.field_id == LISTS
-        else said.get(one.audience.field_id)
-        for key, one in bound.items()
-    }
-
-
-def told_custom(contact: AudienceContact, bound: Mapping[str, Binding], policy: Policy) -> dict[str, str]:
-    """What a creation tells the CRM, by the names that its fields have there."""
-    values = custom_values(contact, bound, policy)
-    told = {one.crm.field_id: custom.to_crm(one, values[key]) for key, one in bound.items()}
-    return {name: value for name, value in told.items() if value}
-
-
-def _lists_in_order(contact: AudienceContact, lists: Binding, policy: Policy) -> list[str]:
-    """The lists of a person that have a name, those of the configured precedence first, then by name."""
-    names, wanted = lists.audience.choices, [canonical.text(name) for name in policy.lists_precedence]
-    ranks = {name: rank for rank, name in reversed(list(enumerate(wanted)))}
-    known = [one for one in contact.lists or () if one in names]
-    return sorted(known, key=lambda one: (ranks.get(canonical.text(names[one]), len(ranks)), names[one], one))
 
 
 # --- the comparison --------------------------------------------------------------------------------------------------
@@ -288,8 +248,9 @@ def _filled_in(field: str, theirs: Any, pair: Pair, terms: Terms) -> bool:
 
 
 def _once_there(field: str, party: Party, terms: Terms) -> bool:
-    """What was there and is gone was cleared by staff: other members do not fill it again."""
-    return any(not terms.empty(field, (one.crm or {}).get(field)) for one in party.people)
+    """What was there and is gone was cleared by staff: other members do not fill it again. By the next decision only
+    that it was changed there is known."""
+    return any(field in one.moved or not terms.empty(field, (one.crm or {}).get(field)) for one in party.people)
 
 
 def _edited(sides: Sides, verdicts: Mapping[str, str], terms: Terms) -> bool:
@@ -304,7 +265,7 @@ def _remarks(verdicts: Mapping[str, str], sides: Sides, pair: Pair, terms: Terms
         f"noted:value_withheld:{field}": (sides.here if field in terms.bound else sides.there)[field] for field in held
     }
     for key, one in terms.bound.items():
-        lists = _lists_in_order(pair.contact, one, terms.policy) if one.audience.field_id == LISTS else []
+        lists = lists_in_order(pair.contact, one, terms.policy) if one.audience.field_id == LISTS else []
         if len(lists) > 1 and sides.here[key]:
             said[f"noted:several_lists:{key}"] = ",".join(lists)
     there, written = pair.person.crm or {}, [field for field, verdict in verdicts.items() if verdict == "write"]
@@ -365,20 +326,18 @@ def _writes(pair: Pair, sides: Sides, verdicts: Mapping[str, str], terms: Terms)
         steps.append(_write(pair, "set_address", payload, target="set_address"))
     named = {terms.bound[field].crm.field_id: field for field in wanted if field in terms.bound}
     goes = [field for field, verdict in verdicts.items() if verdict in ("back", "lost")]
-    back = toward.set_fields(pair.party.party_id, pair.person.record_id, goes, sides.back, here)
+    back = toward.set_fields(pair.party.party_id, pair.person, goes, sides.back, here)
     return [*steps, *_custom_writes(pair, sides, named), *back]
 
 
 def _custom_writes(pair: Pair, sides: Sides, named: Mapping[str, str]) -> list[Step]:
-    """All of one contact in one write: the CRM takes them with the whole contact only (Virtuous facts 11). What it
-    refused to take together goes one by one, so that a value that it never takes keeps back no other."""
-    alone = [_set_custom(pair, sides, {name: field}, f"set_custom:{name}") for name, field in named.items()]
-    never = [one for one in alone if pair.person.was_refused(one.target, one.payload)]
-    rest = {name: field for name, field in named.items() if all(name not in one.payload["values"] for one in never)}
-    together = _set_custom(pair, sides, rest, "set_custom")
-    if len(rest) > 1 and pair.person.was_refused(together.target, together.payload):
-        return alone
-    return [together, *never] if rest else never
+    """All of one contact in one write: the CRM takes them with the whole contact only (Virtuous facts 11)."""
+    return in_parts(
+        pair.person,
+        tuple(named),
+        lambda some, target: _set_custom(pair, sides, {name: named[name] for name in some}, target),
+        "set_custom",
+    )
 
 
 def _set_custom(pair: Pair, sides: Sides, named: Mapping[str, str], target: str) -> Step:

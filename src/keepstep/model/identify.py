@@ -7,11 +7,12 @@ from typing import Any
 
 from keepstep.model import enrol
 from keepstep.model.answers import heeded, is_left_alone, is_nobody_of_these, said_of
+from keepstep.model.bound import in_play, told_custom
 from keepstep.model.change import Step, a_step
 from keepstep.model.consent import observe_audience, standing, standing_out
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual
 from keepstep.model.customer import Policy
-from keepstep.model.fields import in_play, mail_of, told_custom
+from keepstep.model.fields import mail_of
 from keepstep.model.match import Match, confirm, match
 from keepstep.model.membership import held_by, submitted_tags
 from keepstep.model.party import Fields, Note, Party, Person, Readings, Setting, audience_fields, sent_fields, with_tag
@@ -22,13 +23,15 @@ MOST = 12
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one rule wants: the person as now seen, steps, notes, and why the person is parked or left out if so."""
+    """What one rule wants: the person as now seen, steps, notes, and why the person is parked or left out if so.
+    `home`: the CRM contact that somebody whom staff moved is on by now."""
 
     person: Person
     steps: tuple[Step, ...] = ()
     notes: tuple[Note, ...] = ()
     parked: str | None = None
     left_out: str | None = None
+    home: str | None = None
 
 
 def needs_look_up(person: Person, contact: AudienceContact | None, policy: Policy) -> bool:

@@ -17,7 +17,7 @@ from keepstep.model.customer import Policy
 from keepstep.model.party import Label, Party, Person, Readings, primary_first, with_lists, with_tag, without
 
 # Parked for these reasons, nothing is known of whom the household's tags mean; for those, an answer may still widen.
-STRANGERS = ("individual_gone", "address_gone")
+STRANGERS = ("individual_gone", "individual_moved", "address_gone")
 DOUBTS = ("consent_unknown", "crm_opt_out_stands")
 MOST = 50  # lists of one person, and tags of one (CC facts 3.2)
 # What puts a person on, and what takes off, by the kind of label.

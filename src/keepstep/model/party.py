@@ -74,7 +74,7 @@ class Person:
     `left`: lists that this person has left; they are kept out of every union. `added`: lists that we put this person on
     for a tag that is not yet seen together with the membership. `raced`: when the person opted out under a write of
     ours; no act yet. `refused`: (target, fingerprint) of steps; `discarded`: the same of what somebody said no to when
-    it was held by the brake.
+    it was held by the brake. `carrier`: the CRM contact on which our reference to the person was last seen.
     """
 
     record_id: str
@@ -100,6 +100,7 @@ class Person:
     submission: Submission | None = None
     filled: tuple[str, ...] = ()
     raced: Instant | None = None
+    carrier: str | None = None
     answer: Answer | None = None
     compared: tuple[Likeness, ...] = ()
     reread: bool = False
@@ -211,13 +212,15 @@ class Label:
 class Setting:
     """What a decision needs besides the party: the route's policy and labels, the moment, and one learned fact.
 
-    `imports_opt_in`: a method made by this organization's import was once seen opted in.
+    `imports_opt_in`: a method made by this organization's import was once seen opted in. `stood`: when a standstill
+    ended, after which we may have forgotten what we wrote before.
     """
 
     policy: Policy
     labels: tuple[Label, ...]
     now: Instant
     imports_opt_in: bool = False
+    stood: Instant | None = None
     bindings: tuple[Binding, ...] = ()
 
 

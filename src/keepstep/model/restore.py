@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from keepstep.model.bound import in_play
 from keepstep.model.canonical import ADDRESS_PARTS, text
 from keepstep.model.change import Lane, Step, a_step
 from keepstep.model.contact import AudienceContact, CrmContact, Side
-from keepstep.model.fields import NAMES, Pair, Sides, Terms, in_play, now, speaks
+from keepstep.model.fields import NAMES, Pair, Sides, Terms, now, speaks
 from keepstep.model.membership import may_widen
 from keepstep.model.party import (
     Answer,

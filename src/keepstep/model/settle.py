@@ -57,10 +57,21 @@ def settle(party: Party, step: Step, answer: Answer) -> Party:
         return party
     party = party.with_person(replace(person, refused=tuple(p for p in person.refused if p[0] != step.target)))
     person = party.person(person.record_id) or person
-    if "undo" in step.payload:
-        return outdated(undone(party, person, step, answer), step.side, person.record_id)
-    party = _RULES[step.kind](party, person, step.payload, answer)
-    return outdated(party, step.side, person.record_id)
+    party = undone(party, person, step, answer) if "undo" in step.payload else _by_rule(party, person, step, answer)
+    return outdated(_raced(party, person.record_id, answer), step.side, person.record_id)
+
+
+def _by_rule(party: Party, person: Person, step: Step, answer: Answer) -> Party:
+    return _RULES[step.kind](party, person, step.payload, answer)
+
+
+def _raced(party: Party, record_id: str, answer: Answer) -> Party:
+    """An opt-out that our write fell upon is the person's own, whatever the record says now."""
+    raced, person = answer.get("raced"), party.person(record_id)
+    if not raced or person is None:
+        return party
+    out = Consent.opted_out if raced.get("written") else person.consent
+    return party.with_person(replace(person, raced=float(raced["at"]), consent=out))
 
 
 def found_so(party: Party, step: Step, answer: Answer = MappingProxyType({})) -> Party:
@@ -107,6 +118,11 @@ def _found(party: Party, _person: Person, _payload: Answer, answer: Answer) -> P
 def _linked(party: Party, _person: Person, payload: Answer, _answer: Answer) -> Party:
     """The reference is written; the next reading confirms reference and address together."""
     return replace(party, crm_id=str(payload["contact"]))
+
+
+def _as_read(party: Party, _person: Person, _payload: Answer, _answer: Answer) -> Party:
+    """Our reference is off; the next reading says so."""
+    return party
 
 
 def _values(*names: str) -> Callable[[Party, Person, Answer, Answer], Party]:
@@ -191,13 +207,9 @@ def _noted(party: Party, person: Person, payload: Answer, _answer: Answer) -> Pa
 
 
 def _fields_set(party: Party, person: Person, payload: Answer, answer: Answer) -> Party:
-    """Seen on both sides. An opt-out that our write fell upon is the person's own, whatever the record says now."""
+    """Seen on both sides."""
     sent = {field: plain(field, value) for field, value in payload["values"].items()}
-    person = _seen(person, {**sent, **(answer.get("values") or {})}, sent)
-    if raced := answer.get("raced"):
-        out = Consent.opted_out if raced.get("written") else person.consent
-        person = replace(person, raced=float(raced["at"]), consent=out)
-    return party.with_person(person)
+    return party.with_person(_seen(person, {**sent, **(answer.get("values") or {})}, sent))
 
 
 def _opted_out(party: Party, person: Person, _payload: Answer, _answer: Answer) -> Party:
@@ -208,6 +220,7 @@ _RULES: dict[str, Callable[[Party, Person, Answer, Answer], Party]] = {
     "submit": _found,
     "create": _created,
     "link": _linked,
+    "unlink": _as_read,
     "set_person": _values("first_name", "last_name"),
     "set_email": _value("email"),
     "set_phone": _value("phone"),

@@ -11,7 +11,8 @@ from keepstep.model.canonical import ADDRESS_PARTS, LIMITS, text
 from keepstep.model.change import Step, a_step
 from keepstep.model.contact import AudienceContact, Individual, Method, Side
 from keepstep.model.customer import Policy
-from keepstep.model.party import Fields
+from keepstep.model.parts import in_parts
+from keepstep.model.party import Fields, Person
 
 FIELDS = ("first_name", "last_name", "phone", "address")
 # A contact is replaced as a whole, so nobody may be at it: so long after its last visible change (design section 4).
@@ -55,11 +56,15 @@ def new_phone(policy: Policy, individual: Individual, before: tuple[AudienceCont
     return next(iter(sorted(ours, key=lambda method: not method.primary)), None)
 
 
-def set_fields(party_id: str, record_id: str, goes: Sequence[str], values: Fields, was: Fields) -> list[Step]:
+def set_fields(party_id: str, person: Person, goes: Sequence[str], values: Fields, was: Fields) -> list[Step]:
     """The one write of all fields of a person that go; none where none does."""
-    told = {field: values[field] for field in goes}
-    payload = {"record_id": record_id, "values": told, "was": {field: was[field] for field in goes}}
-    return [a_step(party_id, record_id, "set_fields", payload, side=Side.audience)] if told else []
+
+    def write(some: Sequence[str], target: str) -> Step:
+        told, before = {field: values[field] for field in some}, {field: was[field] for field in some}
+        payload = {"record_id": person.record_id, "values": told, "was": before}
+        return a_step(party_id, person.record_id, "set_fields", payload, side=Side.audience, target=target)
+
+    return in_parts(person, goes, write, f"set_fields:{person.record_id}")
 
 
 def unknown(names: Iterable[str]) -> list[str]:

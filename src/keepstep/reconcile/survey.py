@@ -42,7 +42,7 @@ class Item:
 
     @property
     def acts(self) -> bool:
-        return self.repair not in ("none", "wait")
+        return self.repair != "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ is another one.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 from sqlalchemy import exists as sql_exists
@@ -102,6 +102,14 @@ def forget(tx: Connection, customer_id: str, keys: Iterable[Key]) -> None:
     named = [_named(customer_id, key) for key in keys]
     if named:
         tx.execute(delete(inferred).where(_THIS), named)
+
+
+def follow(tx: Connection, customer_id: str, gone: str, into: str) -> None:
+    """One party became part of another one: what was counted, held or approved for it keeps its age there."""
+    known = of_parties(tx, customer_id, [gone, into])
+    moved = {key: replace(one, party_id=into) for key, one in known.items() if one.party_id == gone}
+    put(tx, customer_id, [one for one in moved.values() if one.key not in known])
+    forget(tx, customer_id, moved)
 
 
 def _named(customer_id: str, key: Key) -> dict[str, str]:

@@ -12,7 +12,7 @@ from keepstep.model.canonical import email
 from keepstep.model.contact import CrmContact
 from keepstep.model.instant import Instant
 from keepstep.model.party import Party, Person
-from keepstep.state import history, journal, parties, runs, snapshots, strangers
+from keepstep.state import brake, history, journal, parties, runs, snapshots, strangers
 from keepstep.state.history import Past
 
 Raw = Mapping[str, Any]
@@ -114,14 +114,15 @@ def file_crm(
     people. A reference to a person nobody has captured yet makes the party already, so that the person is never created
     a second time.
     """
-    strangers.under(tx, shelf.customer_id, shelf.crm, shelf.crm_only, now)
     homes = parties.party_of(tx, shelf.customer_id, shelf.crm, [record_id for record_id, _, _ in records])
     ours = [row for row in records if row[0] in homes or _references(shelf, row[2])]
     others = [row for row in records if row[0] not in homes and not _references(shelf, row[2])]
-    strangers.drop(tx, shelf.customer_id, [row[0] for row in ours if _references(shelf, row[2])])
+    if others:
+        strangers.under(tx, shelf.customer_id, shelf.crm, shelf.crm_only, now)
     fresh = _remembered(tx, shelf, [contact for _, _, contact in others], now)
     ours += [row for row in others if row[0] in fresh]
     changed = set(_store(tx, shelf, ours, read_at))
+    strangers.drop(tx, shelf.customer_id, [row[0] for row in ours if row[0] in changed and _references(shelf, row[2])])
     _read_as_before(tx, shelf, {key: homes[key] for key, _, _ in ours if key in homes and key not in changed})
     news = []
     for record_id, _, contact in ours:
@@ -194,7 +195,9 @@ def _file_one(tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, n
     if moved or party.reread:
         people = (*party.people, *(Person(record_id=record_id) for record_id in strangers))
         away = contact.merged_into is not None
-        save(tx, shelf.customer_id, [replace(party, people=people, crm_id=survivor, reread=away)])
+        # What another contact is tagged with says nothing of what was seen on this one: no base, no removal.
+        tags = party.tags if party.crm_id in (None, survivor) else None
+        save(tx, shelf.customer_id, [replace(party, people=people, crm_id=survivor, reread=away, tags=tags)])
     if moved or not known:  # one that we made or linked ourselves has its party before it was ever read
         _name(tx, shelf, party.party_id, contact, strangers, now)
 
@@ -217,15 +220,41 @@ def unite(tx: Connection, customer_id: str, party_ids: Sequence[str], now: Insta
     for gone in party_ids[1:]:
         other = found[gone]
         crm_id = party.crm_id or other.crm_id
-        party = replace(party, restore=(*party.restore, *other.restore), apart=(*party.apart, *other.apart))
+        apart, reread = tuple(sorted({*party.apart, *other.apart})), party.reread or other.reread
+        party = replace(party, restore=(*party.restore, *other.restore), apart=apart, reread=reread)
         party = replace(party, people=(*party.people, *other.people), crm_id=crm_id, tags=None)
         party = replace(party, **enrol.joined((party, other)))
         parties.merge(tx, customer_id, gone, party.party_id)
         runs.follow(tx, customer_id, gone, party.party_id)
+        brake.follow(tx, customer_id, gone, party.party_id)
         journal.append(tx, customer_id, [(now, party.party_id, "merged", {"from": gone})])
     if len(party_ids) > 1:
         save(tx, customer_id, [party])
     return party
+
+
+def rehome(
+    tx: Connection, shelf: Shelf, party_id: str, record_id: str, contact: str, now: Instant, new_id: Callable[[], str]
+) -> str:
+    """Take a person who is on another CRM contact by now to that contact's party, which comes back. Its base of tags
+    goes: nothing is removed there for what the person brings along."""
+    home = parties.party_of(tx, shelf.customer_id, shelf.crm, [contact]).get(contact, "")
+    found = load(tx, shelf.customer_id, sorted({party_id, home}))
+    left, host = found[party_id], found.get(home)
+    person = left.person(record_id)
+    if person is None:
+        return party_id
+    if host is None or home == party_id or host.crm_id != contact:
+        host = Party(party_id=new_id(), crm_id=contact)
+    others = tuple(one for one in left.people if one.record_id != record_id)
+    host = replace(host, people=(*host.people, person), tags=None, reread=True)
+    save(tx, shelf.customer_id, [replace(left, people=others), host])
+    place = (tx, shelf.customer_id)
+    parties.set_alias(*place, shelf.crm, contact, host.party_id, now)
+    parties.set_alias(*place, shelf.audience, record_id, host.party_id, now, standing="pending", reason="look_up")
+    said = {"record": record_id, "from": party_id, "to": host.party_id, "contact": contact}
+    journal.append(tx, shelf.customer_id, [(now, one, "moved", said) for one in (party_id, host.party_id)])
+    return host.party_id
 
 
 def audience_of(tx: Connection, shelf: Shelf, found: Iterable[Party]) -> dict[str, snapshots.Reading]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy import exists as sql_exists
 
 from keepstep.database import portions, replacing, upsert
@@ -54,6 +54,19 @@ _NAMES = ("run", "at", "party_id", "member", "side", "kind", "what", "payload", 
 _WRITTEN = [written.c[name] for name in _NAMES]
 
 
+# Built once: the first is asked whenever jobs are formed, the other of every job that was done.
+_MINE: BindParameter[str] = bindparam("customer")
+_GOING = select(
+    or_(
+        sql_exists().where(run_party.c.customer_id == _MINE),
+        sql_exists().where(run.c.customer_id == _MINE, run.c.state == "open"),
+    )
+)
+_OF_PARTIES = select(run_party.c.party_id, run_party.c.run).where(
+    run_party.c.customer_id == _MINE, run_party.c.party_id.in_(bindparam("some", expanding=True))
+)
+
+
 def begin(
     tx: Connection,
     customer_id: str,
@@ -95,8 +108,7 @@ def of_parties(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> di
     """Party id to the run that it belongs to now, for those that belong to one."""
     found: dict[str, str] = {}
     for some in portions(party_ids):
-        mine = (run_party.c.customer_id == customer_id, run_party.c.party_id.in_(some))
-        rows = tx.execute(select(run_party.c.party_id, run_party.c.run).where(*mine))
+        rows = tx.execute(_OF_PARTIES, {"customer": customer_id, "some": some})
         found.update((row.party_id, row.run) for row in rows)
     return found
 
@@ -110,10 +122,9 @@ def parties_of(tx: Connection, customer_id: str, run_id: str) -> list[str]:
 def end(tx: Connection, customer_id: str, now: Instant) -> None:
     """Parties that rest, with neither an unsent step nor a mark, belong to no run any more; a run without any has
     ended. Somebody parked, who is looked at again in a day, rests."""
-    mine, going = run_party.c.customer_id == customer_id, (run.c.customer_id == customer_id, run.c.state == "open")
-    asked = (select(run_party.c.run).where(mine), select(run.c.id).where(*going))
-    if not any(tx.execute(one.limit(1)).first() for one in asked):
+    if not tx.execute(_GOING, {"customer": customer_id}).scalar_one():
         return
+    mine, going = run_party.c.customer_id == customer_id, (run.c.customer_id == customer_id, run.c.state == "open")
     same = [(one.c.customer_id == customer_id) & (one.c.party_id == run_party.c.party_id) for one in (step, entry)]
     marked = or_(entry.c.due <= now, entry.c.lane <= int(Lane.changes))
     tx.execute(delete(run_party).where(mine, ~sql_exists().where(same[0]), ~sql_exists().where(same[1], marked)))

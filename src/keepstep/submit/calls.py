@@ -17,6 +17,7 @@ from keepstep.model.contact import Side
 from keepstep.model.enrol import KIND
 from keepstep.model.errors import Blocked, Missing, Permanent, Transient, Unanswered
 from keepstep.model.instant import Instant
+from keepstep.model.parts import goes_in_parts
 from keepstep.model.party import Party
 from keepstep.model.settle import found_so, outdated, refused, settle, submitted, withdrawn
 from keepstep.queue import Job, Slot, State, StepRow
@@ -276,6 +277,11 @@ class _Tally:
         self._keep(refused(self._party(row), step))
         if row.kind in CREATING:
             submissions.withdraw(self.tx, self.desk.customer_id, row.member or "")
+        self.dead.append(row.id)
+        if not goes_in_parts(step, outcome.status):
+            self._letter(row, outcome)
+
+    def _letter(self, row: StepRow, outcome: Dead) -> None:
         dead_letters.add(
             self.tx,
             self.desk.customer_id,
@@ -289,7 +295,6 @@ class _Tally:
             answer={"status": outcome.status},
             tries=row.tries + 1,
         )
-        self.dead.append(row.id)
         tries = row.tries + 1
         telemetry.report(Event.dead_letter, self.desk.customer_id, side=row.side, kind=row.kind, tries=tries)
 

@@ -11,11 +11,13 @@ from keepstep.desk import Desk
 from keepstep.model.canonical import email, phone
 from keepstep.model.change import Lane, Step
 from keepstep.model.consent import proves_opt_in
-from keepstep.model.contact import Method
+from keepstep.model.contact import Method, Side
 from keepstep.model.decide import Decision, Setting, decide
+from keepstep.model.enrol import KIND as ENROL
 from keepstep.model.instant import Instant
 from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import submitted
+from keepstep.model.whereabouts import GONE, MOVED
 from keepstep.queue import Job, Slot
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, readings, submissions
 from keepstep.submit import brake, custody, holds, overwritten, past, strangers, written
@@ -77,6 +79,7 @@ def store(
         if case.again is not None:
             queue.defer(tx, slot, case.entry, now + case.again, now)
     _again_later(tx, desk, [decision for decision, _ in allowed], now)
+    _rehome(tx, desk, [(case, one) for (case, _), (one, _) in zip(pairs, allowed, strict=True)], now)
 
 
 def _keep(tx: Connection, desk: Desk, pairs: Sequence[tuple[Case, Decision]]) -> bool:
@@ -233,11 +236,20 @@ def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now:
         people = decision.party.people
         if decision.labels_are_old:
             items.append((decision.party.party_id, Lane.changes, now + AGAIN_LABELS))
-        elif any(one.reason == HELD for one in people):
+        elif any(one.reason in (HELD, MOVED) for one in people):
             items.append((decision.party.party_id, Lane.changes, now + AGAIN_WAITING))
-        elif any(one.standing == "parked" and not one.individual for one in people):
+        elif any(one.standing == "parked" and (not one.individual or one.reason == GONE) for one in people):
             items.append((decision.party.party_id, Lane.sweep, now + AGAIN_PARKED))
     queue.put(tx, desk.customer_id, items, now)
+
+
+def _rehome(tx: Connection, desk: Desk, pairs: Sequence[tuple[Case, Decision]], now: Instant) -> None:
+    """Whom staff took to another household goes to its party, once nothing of the one that was left is under way."""
+    for case, decision in pairs:
+        for record_id, contact in {} if case.in_flight else decision.moves.items():
+            left = decision.party.party_id
+            home = readings.rehome(tx, desk.shelf, left, record_id, contact, now, desk.chance.id)
+            queue.put(tx, desk.customer_id, [(one, Lane.changes, now) for one in sorted({left, home})], now)
 
 
 # --- forming jobs ----------------------------------------------------------------------------------------------------
@@ -246,21 +258,31 @@ def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now:
 def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
     """Let go what the freshness gate held, form jobs with their intents, and open the creations among them."""
     queue.guard(tx, slot)
-    brake.release(tx, desk, slot, now)
-    holds.hold(tx, desk, slot, now)
-    for one in customers.connections(tx, desk.customer_id):
-        if one.health == "blocked":
-            queue.hold_steps(tx, slot, "blocked", side="crm" if one.platform == desk.route.crm else "audience")
+    waits = holds.waiting(tx, desk.customer_id)
+    if brake.HOLD in waits.holds:
+        brake.release(tx, desk, slot, now)
+    holds.hold(tx, desk, slot, waits.holds, now)
     if gate_is_fresh(tx, desk, now):
         # An opt-out that could not be decided yet holds its own party, and nobody else.
-        queue.let_go(tx, desk.customer_id, "gate", now, unmarked=Lane.consent)
-    strangers.hold(tx, desk, slot, now)
-    brake.take(tx, desk, slot, now)
+        queue.let_go(tx, desk.customer_id, holds.GATE, now, unmarked=Lane.consent)
+    _blocked(tx, desk, slot)
+    if ENROL in waits.kinds:
+        strangers.hold(tx, desk, slot, now)
+    if waits.inferred:
+        brake.take(tx, desk, slot, now)
     jobs = queue.form(tx, slot, now, group_size, desk.chance.id)
     for job in jobs:
         if job.kind in CREATING:
             _open(tx, desk, job, now)
     return jobs
+
+
+def _blocked(tx: Connection, desk: Desk, slot: Slot) -> None:
+    """What is about to go to a blocked connection is held; after the gate, which lets go whatever it held."""
+    for one in customers.connections(tx, desk.customer_id):
+        if one.health == "blocked":
+            side = Side.crm if one.platform == desk.route.crm else Side.audience
+            queue.hold_steps(tx, slot, holds.BLOCKED, side=side)
 
 
 def group_size(_side: str, kind: str) -> int:
@@ -278,11 +300,14 @@ def _open(tx: Connection, desk: Desk, job: Job, now: Instant) -> None:
 
 
 def gate_is_fresh(tx: Connection, desk: Desk, now: Instant) -> bool:
-    """Were opt-outs and labels read within the gate's window? What is stale is read at once where the gate holds."""
+    """Were opt-outs and labels read within the gate's window? What is stale is read at once where the gate holds; what
+    it let go before and was not sent since waits there again."""
     window = desk.route.policy.gate
     read = [marks.get(tx, desk.customer_id, desk.route.audience, name) for name in ("opted_out", "lists")]
     stale = [mark for mark in read if now - ((mark.data or {}).get("finished") or 0.0) > window]
-    if stale and queue.backlog(tx, desk.customer_id)["steps"].get("gate"):
+    if stale:
+        holds.shut(tx, desk.customer_id, now)
+    if stale and queue.backlog(tx, desk.customer_id)["steps"].get(holds.GATE):
         # The stale ones only: pulling the fresh one as well would let it run first every turn, and the other one never.
         _read_soon(tx, desk, stale, now)
     return not stale

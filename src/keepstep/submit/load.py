@@ -10,22 +10,23 @@ from keepstep import queue, telemetry
 from keepstep.desk import BLOCKED_PAUSE, Desk, asking, pause_after
 from keepstep.model.canonical import email
 from keepstep.model.change import Lane
-from keepstep.model.contact import CrmContact, Report
+from keepstep.model.contact import Consent, CrmContact, Report
 from keepstep.model.custom import Binding
 from keepstep.model.decide import Setting, needs_look_up
-from keepstep.model.enrol import addresses, is_crm_only, unfit
 from keepstep.model.errors import Permanent, Transient
 from keepstep.model.instant import Instant
 from keepstep.model.party import Label, Party, Person, Readings
 from keepstep.queue import Entry, Slot
 from keepstep.state import fields, journal, labels, marks, parties, readings, reports, submissions
-from keepstep.submit import strangers
+from keepstep.submit import lost, standstill, strangers
 
 REREADS = 50
 REREAD_SECONDS = 5.0
 # A call's fate is found out by the look, which marks the party at once; this is for the case that it does not.
 LOOKED_AT = 900.0
 LOOK_UPS = 200
+# Whoever may wait in the nightly batch is asked for so often until it has run.
+WAITING = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ async def cases(desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
     loaded = await desk.db.run(load, desk, slot, entries)
     loaded = await _read_again(desk, slot, loaded)
     loaded = await _look_up(desk, slot, loaded)
+    loaded = await _of_the_lost(desk, slot, loaded)
     return await _of_crm_only(desk, loaded)
 
 
@@ -68,7 +70,8 @@ def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> li
     known = [entry for entry in entries if entry.party_id in found]
     stored = (here, there, before, told, labels_at)
     read = {entry.party_id: _understood(desk, found[entry.party_id], *stored) for entry in known}
-    return [_case(tx, desk, entry, found[entry.party_id], read[entry.party_id], flying) for entry in known]
+    loaded = [_case(tx, desk, entry, found[entry.party_id], read[entry.party_id], flying) for entry in known]
+    return _wait(loaded, loaded, standstill.NAME, standstill.AGAIN) if standstill.reads(tx, desk) else loaded
 
 
 def _understood(desk: Desk, party: Party, *stored: Any) -> Readings | Exception:
@@ -239,7 +242,15 @@ async def _look_up(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]
     contacts = [contact for _, _, contact in found]
     asked = {(case.party.party_id, person.record_id) for case, person in new}
     ready = [_with_candidates(desk, case, contacts, held, asked) for case in loaded]
+    if await desk.db.run(standstill.batch_pending, desk):
+        ready = _wait(ready, [case for case in ready if _may_be_sent(case)], standstill.NAME, WAITING)
     return [_postponed(case, moved) for case in ready]
+
+
+def _may_be_sent(case: Case) -> bool:
+    """Would somebody of these go into the nightly batch?"""
+    nobody = [case.readings.audience[record_id] for record_id, found in case.readings.candidates.items() if not found]
+    return not case.party.linked() and any(one.consent is Consent.opted_in for one in nobody)
 
 
 def _wait(loaded: Sequence[Case], these: Sequence[Case], why: str, again: float) -> list[Case]:
@@ -316,39 +327,27 @@ def _postponed(case: Case, moved: Collection[str]) -> Case:
     return replace(case, postponed="adopted") if case.party.party_id in moved else case
 
 
+async def _of_the_lost(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]:
+    missing = lost.among(loaded)
+    if not missing:
+        return list(loaded)
+    loaded = _wait(loaded, [case for case, _ in missing[lost.MOST :]], "later", 0.0)
+    found = await lost.asked_for(desk, missing[: lost.MOST])
+    moved = await desk.db.run(_adopt, desk, slot, found, loaded, desk.clock.now())
+    return [_postponed(lost.with_whereabouts(case, found, missing), moved) for case in loaded]
+
+
 # --- contacts whom only the CRM has ----------------------------------------------------------------------------------
 
 
 async def _of_crm_only(desk: Desk, loaded: Sequence[Case]) -> list[Case]:
     """With what is known of the addresses of whom the route may create; not before everybody else was looked at."""
-    theirs = [case for case in loaded if strangers.are_created(desk) and not case.postponed and _is_crm_only(case)]
+    theirs = strangers.among(desk, loaded)
     if not theirs:
         return list(loaded)
     if not await desk.db.run(strangers.may_be_decided, desk, desk.clock.now()):
         return _wait(loaded, theirs, "first_sweep", 5.0)
-    asked = {case.party.party_id: addresses(case.readings.crm) for case in theirs if case.readings.crm}
-    known = await desk.db.run(strangers.barred, desk, asked)
-    open_still = [case.readings.crm.record_id for case in theirs if case.readings.crm and _is_open(case)]
-    shown = await desk.crm.unarchived(open_still) if open_still else frozenset()
-    away = {one for one in open_still if one not in shown}
-    return [_with_barred(case, known.get(case.party.party_id, {}), away) for case in loaded]
-
-
-def _is_crm_only(case: Case) -> bool:
-    return case.readings.crm is not None and is_crm_only(case.party)
-
-
-def _is_open(case: Case) -> bool:
-    """May somebody of this contact still be created?"""
-    crm, known = case.readings.crm, {one for one, _ in (*case.party.enrolled, *case.party.kept_out)}
-    return crm is not None and unfit(crm) is None and any(one.record_id not in known for one in crm.individuals)
-
-
-def _with_barred(case: Case, barred: Mapping[str, str], away: Collection[str]) -> Case:
-    crm = case.readings.crm
-    if crm is not None and crm.record_id in away:
-        crm = replace(crm, archived=True)
-    return replace(case, readings=replace(case.readings, crm=crm, barred=barred))
+    return await strangers.with_barred(desk, loaded, theirs)
 
 
 # --- what every decision shares --------------------------------------------------------------------------------------
@@ -373,5 +372,5 @@ def setting(tx: Connection, desk: Desk, now: Instant) -> Setting:
         for one in fields.every(tx, desk.customer_id)
         if one.crm is not None
     )
-    opt_in = bool(learned.get("opt_in"))
-    return Setting(policy=desk.route.policy, labels=known, now=now, imports_opt_in=opt_in, bindings=bound)
+    opt_in, stood = bool(learned.get("opt_in")), standstill.until(tx, desk)
+    return Setting(policy=desk.route.policy, labels=known, now=now, imports_opt_in=opt_in, stood=stood, bindings=bound)

@@ -1,9 +1,9 @@
 """Contacts whom only the CRM has, where the route creates them at the audience side: what is known of their addresses
 before anybody decides, once more before anything is sent, and what became of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 from sqlalchemy import exists as sql_exists
@@ -15,12 +15,15 @@ from keepstep.model.change import Done, Lane, Nothing
 from keepstep.model.consent import unlifted
 from keepstep.model.contact import Consent, Side
 from keepstep.model.decide import Decision
-from keepstep.model.enrol import KIND
+from keepstep.model.enrol import KIND, addresses, is_crm_only, unfit
 from keepstep.model.instant import Instant
 from keepstep.model.party import Act, Party
 from keepstep.queue import Slot, StepRow
 from keepstep.schema.tables import alias, entry
 from keepstep.state import journal, marks, parties, readings, snapshots, strangers
+
+if TYPE_CHECKING:
+    from keepstep.submit.load import Case
 
 HELD = "crm_only"
 # Somebody of the audience side who is decided in so many seconds is waited for.
@@ -95,6 +98,41 @@ def _there(tx: Connection, desk: Desk, record_ids: Sequence[str]) -> dict[str, s
 def _why_held(desk: Desk, rows: Sequence[tuple[str, str, str]], there: Mapping[str, str]) -> str:
     here = [there.get(record_id, "at_cc") for _, platform, record_id in rows if platform == desk.route.audience]
     return here[0] if here else "several_contacts"
+
+
+# --- before it is decided --------------------------------------------------------------------------------------------
+
+
+def among(desk: Desk, loaded: Sequence["Case"]) -> list["Case"]:
+    """The cases of contacts whom only the CRM has, where the route creates people of those."""
+    return [case for case in loaded if are_created(desk) and not case.postponed and _is_crm_only(case)]
+
+
+async def with_barred(desk: Desk, loaded: Sequence["Case"], theirs: Sequence["Case"]) -> list["Case"]:
+    """The cases with the addresses at which nobody may be created; who was archived meanwhile counts as such."""
+    asked = {case.party.party_id: addresses(case.readings.crm) for case in theirs if case.readings.crm}
+    known = await desk.db.run(barred, desk, asked)
+    open_still = [case.readings.crm.record_id for case in theirs if case.readings.crm and _is_open(case)]
+    shown = await desk.crm.unarchived(open_still) if open_still else frozenset()
+    away = {one for one in open_still if one not in shown}
+    return [_with_barred(case, known.get(case.party.party_id, {}), away) for case in loaded]
+
+
+def _is_crm_only(case: "Case") -> bool:
+    return case.readings.crm is not None and is_crm_only(case.party)
+
+
+def _is_open(case: "Case") -> bool:
+    """May somebody of this contact still be created?"""
+    crm, known = case.readings.crm, {one for one, _ in (*case.party.enrolled, *case.party.kept_out)}
+    return crm is not None and unfit(crm) is None and any(one.record_id not in known for one in crm.individuals)
+
+
+def _with_barred(case: "Case", known: Mapping[str, str], away: Collection[str]) -> "Case":
+    crm = case.readings.crm
+    if crm is not None and crm.record_id in away:
+        crm = replace(crm, archived=True)
+    return replace(case, readings=replace(case.readings, crm=crm, barred=known))
 
 
 # --- when it is decided, and before it is sent -----------------------------------------------------------------------

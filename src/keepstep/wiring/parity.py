@@ -94,7 +94,8 @@ def _behind(tx: Tx, desk: "Desk", shown: Sequence[Sighting]) -> list[str]:
         key: sightings.stamp_of(desk.crm.snapshot(raw, read_at).updated_at, raw)
         for key, (raw, read_at, _) in stored.items()
     }
-    return [key for key, stamp in sorted(stamps.items()) if stamp != newest[key]][:NAMED]
+    dated_there = {key: float(stamp) for key, stamp in stamps.items() if not stamp.startswith("#")}
+    return [key for key, stamp in sorted(dated_there.items()) if stamp < float(newest[key])][:NAMED]
 
 
 # --- the subscription ------------------------------------------------------------------------------------------------

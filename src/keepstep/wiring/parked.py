@@ -36,6 +36,7 @@ NEXT: Mapping[str, str] = {
     "individual_held": "two people of one address: give one of them another address, or leave one alone",
     "not_in_household": "add the person to the household in the CRM, or leave them alone",
     "other_household": "members of one party are in two households: merge or separate them in the CRM",
+    "individual_moved": "wait; if it stays for an hour, take our reference off the contact that the person left",
     "individual_gone": "put the individual back in the CRM, or take our reference off",
     "address_gone": "put the address back on the individual in the CRM",
     "email_edited_in_crm": "change the address at the audience side, which owns it, or change it back in the CRM",
@@ -247,7 +248,8 @@ def _answered(tx: Tx, desk: "Desk", record: str, kind: Any, by: str, individuals
         return {"record": record, "answer": kind, "changed": False}
     if kind not in possible(person):
         able = ", ".join(possible(person)) or "nothing; put right what the reason names"
-        raise Refused(400, f"{person.standing}, {person.reason}: what may be said is {able}")
+        standing = f"{person.standing}, {person.reason}" if person.reason else str(person.standing)
+        raise Refused(400, f"the person is {standing}; what may be said is {able}")
     answer = None if kind == "ask" else Answer(kind=kind, at=now, by=by, individuals=individuals)
     party = doubt.party.with_person(replace(person, answer=answer))
     readings.save(tx, desk.customer_id, [party])

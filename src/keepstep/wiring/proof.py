@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection as Tx
 
-from keepstep import certify
+from keepstep import certify, queue
 from keepstep.model.canonical import FIELDS, email
 from keepstep.model.consent import false_kind, standing
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Side
@@ -78,6 +78,8 @@ def _evidence(tx: Tx, desk: "Desk", party: Party, person: Person, address: str) 
     crm = desk.crm.snapshot(there[0], there[1]) if there else None
     out = standing(person.acts, address)
     says, why = _verdict(person, contact, crm, bool(out), address)
+    if says == YES and any(row.kind == "link" for row in queue.steps_of(tx, desk.customer_id, [party.party_id])):
+        says, why = UNKNOWN, "found in the CRM and not linked yet, so nobody knows what the CRM says"
     acts = consent.acts_of(tx, desk.customer_id, [party.party_id])[party.party_id]
     return {
         "record": person.record_id,

@@ -52,6 +52,7 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
         "queue": {Lane(lane).name: count for lane, (count, _) in backlog["entries"].items()},
         "oldest_seconds": max((now - oldest for _, oldest in backlog["entries"].values()), default=0.0),
         "steps_held": {hold or "ready": count for hold, count in backlog["steps"].items()},
+        "under_way": backlog["in_jobs"],
         "waiting_for_batch": len(unresolved),
         "waiting_longest_seconds": max((now - row["since"] for row in unresolved), default=0.0),
         **waiting.stages(tx, route, now),

@@ -18,6 +18,7 @@ from keepstep.queue import StepRow
 from keepstep.state import brake, journal, plans, readings, runs
 from keepstep.state.runs import Run, Written
 from keepstep.submit import load, written
+from keepstep.submit.brake import OPT_OUTS
 from keepstep.wiring.between import between_turns, known_customer
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _foreseen(tx: Tx, desk: "Desk", run_id: str) -> Row:
     found = {row.id: _foretold(row) for row in rows}
     if run.state != "undone":
         found |= _by_decision(tx, desk, run_id, rows)
-    return _report(desk, run, rows, found, len(waiting))
+    return _report(run, rows, found, len(waiting))
 
 
 def _run(tx: Tx, customer_id: str, run_id: str) -> Run:
@@ -117,14 +118,12 @@ def _stored(tx: Tx, desk: "Desk", party: Party) -> Readings:
     )
 
 
-def _report(
-    desk: "Desk", run: Run, rows: Sequence[Written], found: Mapping[int, tuple[str, str | None]], waiting: int
-) -> Row:
+def _report(run: Run, rows: Sequence[Written], found: Mapping[int, tuple[str, str | None]], waiting: int) -> Row:
     counts = Counter(state for state, _ in found.values())
     records = [
         {
             "record": row.member,
-            "side": desk.route.crm if row.side == "crm" else desk.route.audience,
+            "side": row.side,
             "kind": row.kind,
             "what": row.what,
             "state": found[row.id][0],
@@ -192,12 +191,14 @@ def _begin(tx: Tx, desk: "Desk", run_id: str, now: Instant) -> None:
 
 
 def _drop(tx: Tx, customer_id: str, run: Run, waiting: Sequence[StepRow], now: Instant) -> None:
-    """What the run has not sent yet waits for somebody's next word: as left out of the plan, or held by the brake."""
+    """What the run has not sent yet waits for somebody's next word: as left out of the plan, or held by the brake; but
+    for opt-outs, which nobody takes back."""
     homes = sorted({row.party_id for row in waiting})
     if run.kind == "plan":
         plans.leave(tx, customer_id, homes)
     known = brake.of_parties(tx, customer_id, homes)
-    brake.set_state(tx, customer_id, [key for key, one in known.items() if one.state == "approved"], "held", now)
+    waits = [key for key, one in known.items() if one.state == "approved" and one.kind not in OPT_OUTS]
+    brake.set_state(tx, customer_id, waits, "held", now)
 
 
 def _to_be_read(party: Party) -> Party:

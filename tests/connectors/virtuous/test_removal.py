@@ -42,6 +42,17 @@ def test_of_two_contacts_with_one_reference_none_loses_it() -> None:
     assert [contact(world, one)["contactReferences"] for one in (first, second)] == [[OURS], [OURS]]
 
 
+@pytest.mark.parametrize("read", ["200", "404"])
+def test_a_reference_that_a_merged_contact_kept_goes_to_the_survivor(read: str) -> None:
+    """Virtuous facts 7.6, 11"""
+    world = World(merge_carries="people", merged_read=read, reference_clash="400")
+    loser, survivor = world.add(references=[OURS]), world.add()
+    world.vendor.staff_merges(ORGANIZATION, loser, survivor, START)
+    step = {"contact": str(survivor), "record_id": "cc-1", "individual": "1"}
+    assert world.write("link", step) == [Done({"contact": str(survivor)})]
+    assert [contact(world, one)["contactReferences"] for one in (loser, survivor)] == [[], [OURS]]
+
+
 @pytest.mark.parametrize("changed", [False, True])
 def test_a_phone_that_we_added_goes_while_it_has_our_number(changed: bool) -> None:
     world = World()

@@ -195,6 +195,19 @@ def test_by_reference() -> None:
     assert run(world.crm.by_reference("cc-2")) is None
 
 
+def test_the_home_of_an_individual_is_asked_for_by_its_id() -> None:
+    """It names its contact wherever staff have moved it (Virtuous facts 8)."""
+    world = World()
+    made, other = world.add(), world.add()
+    number = world.person(made)["id"]
+    assert run(world.crm.home_of(str(number))) == str(made)
+    world.vendor.staff_moves_individual(ORGANIZATION, number, other, START)
+    assert run(world.crm.home_of(str(number))) == str(other)
+    assert run(world.crm.home_of("999999")) is None
+    crm, _ = scripted(said(200, text=b"[]"))
+    assert run(crm.home_of("1")) is None
+
+
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}"])
 def test_an_answer_that_is_no_contact_is_not_nobody(body: bytes) -> None:
     """Unknown is never absent: that would create a person twice."""

@@ -257,14 +257,18 @@ async def _look_tag(crm: Destination, step: Step) -> Outcome:
 
 
 async def _link(crm: Destination, step: Step) -> Outcome:
-    """Our reference onto a contact that was there before us; 400 may mean that it has it (Virtuous facts 11)."""
+    """Our reference onto a contact that was there before us; 400 may mean that it has it, or that a contact that was
+    merged away still has it (Virtuous facts 11, 7.6)."""
     ours = {"referenceSource": crm.reference_source, "referenceId": step.payload["record_id"]}
+    body = {"contactId": number(step.payload["contact"]), **ours}
     try:
-        await crm.api.write("POST", "/api/ContactReference", {"contactId": number(step.payload["contact"]), **ours})
+        await crm.api.write("POST", "/api/ContactReference", body)
     except Permanent:
         if isinstance(await _look_link(crm, step), Done):
             return Nothing()
-        raise
+        if not await removal.off_a_loser(crm.api, crm.reference_source, step):
+            raise
+        await crm.api.write("POST", "/api/ContactReference", body)
     return Done({"contact": step.payload["contact"]})
 
 

@@ -26,13 +26,29 @@ async def unlink(api: Api, source: str, step: Step) -> Outcome:
     found = await api.get(f"/api/Contact/{segment(source)}/{segment(step.payload['record_id'])}")
     if Reader(found, []).id() not in (None, step.payload["contact"]):
         return Retry(AFTER_AN_EDIT, "another contact carries the same reference")
-    path = f"/api/ContactReference/{segment(source)}?referenceId={segment(step.payload['record_id'])}"
-    await api.write("DELETE", path)
+    await api.write("DELETE", _reference(source, step))
     return Done()
+
+
+async def off_a_loser(api: Api, source: str, step: Step) -> bool:
+    """Take our reference off a contact that was merged away, which may have kept it; it may not even be readable by
+    then (Virtuous facts 7.6). False, and nothing done, where another contact carries it."""
+    try:
+        found = await api.get(f"/api/Contact/{segment(source)}/{segment(step.payload['record_id'])}")
+    except Missing:
+        found = None
+    if found is not None and snapshot(found, 0.0).merged_into is None:
+        return False
+    await api.write("DELETE", _reference(source, step))
+    return True
 
 
 async def look_unlinked(api: Api, source: str, step: Step) -> Outcome:
     return _STILL_THERE if await _refers(api, source, step) else Done()
+
+
+def _reference(source: str, step: Step) -> str:
+    return f"/api/ContactReference/{segment(source)}?referenceId={segment(step.payload['record_id'])}"
 
 
 async def _refers(api: Api, source: str, step: Step) -> bool:

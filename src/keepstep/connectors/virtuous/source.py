@@ -103,6 +103,14 @@ class Source:
             raise Transient("the contact in the answer does not carry the reference that was asked for")
         return found
 
+    async def home_of(self, individual: str) -> str | None:
+        """The contact that an individual is of; None where it is gone (Virtuous facts 8)."""
+        try:
+            raw = await self.api.get(f"/api/ContactIndividual/{segment(individual)}")
+        except Missing:
+            return None
+        return record_id(raw.get("contactId")) if isinstance(raw, dict) else None
+
     async def tags(self) -> Sequence[tuple[str, str]]:
         """Every tag as id and name. Names are not unique (Virtuous facts 11)."""
         read = [mapping.Reader(row, []) async for row in self.api.pages("/api/Tag", take=1000)]
