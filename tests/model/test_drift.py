@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from keepstep.model import decide as decision
+from keepstep.model.brake import discarded
 from keepstep.model.change import a_step
 from keepstep.model.contact import Consent, Side
 from keepstep.model.custom import Binding, CustomField
 from keepstep.model.customer import Policy
-from keepstep.model.drift import Known, Looked, _of_step, look, repaired
+from keepstep.model.drift import Looked, _of_step, look, repaired
 from keepstep.model.party import Act, Answer, Party, Submission
-from keepstep.model.settle import settle
+from keepstep.model.settle import refused, settle
 from tests.model.people import (
     HOME,
     SETTING,
@@ -32,7 +33,7 @@ THERE = household()
 
 
 def looked(known: Party, crm: Any = THERE, *contacts: Any, setting: Any = SETTING, **told: Any) -> Looked:
-    return look(known, readings(crm, *(contacts or (ANN,))), setting, Known(**told))
+    return look(known, readings(crm, *(contacts or (ANN,))), setting, **told)
 
 
 def found(*given: Any, **told: Any) -> list[tuple[str, str, str]]:
@@ -53,7 +54,7 @@ def based(known: Party, record_id: str = "a", *, here: Any = None, there: Any = 
 def after(known: Party, crm: Any, *contacts: Any, setting: Any = SETTING, **told: Any) -> decision.Decision:
     """The decision once everything that is found is repaired and both sides are read again."""
     seen = readings(crm, *contacts)
-    mended = repaired(known, look(known, seen, setting, Known(**told)).findings)
+    mended = repaired(known, look(known, seen, setting, **told).findings)
     assert mended.reread and all(one.reread for one in mended.people)
     fresh = tuple(replace(one, reread=False) for one in mended.people)
     return decision.decide(replace(mended, reread=False, people=fresh), seen, setting)
@@ -147,7 +148,7 @@ def test_a_conflict_that_was_told_is_explained() -> None:
     staffs = household(individual("a", first_name="Nan"))
     known = paired(staffs, ANN)
     assert found(known, staffs) == [("field:first_name", "unexplained", "forget")]
-    assert looked(known, staffs, conflicts={("a", "first_name")}).explained == 1
+    assert looked(known, staffs, told={("a", "first_name")}).explained == 1
 
 
 def test_an_emptied_field_is_no_difference() -> None:
@@ -183,15 +184,15 @@ def test_of_whom_nothing_is_written_nothing_drifts() -> None:
     assert found(paired(THERE, ANN), household(replace(individual("a"), methods=())), ANN) == []
 
 
-def test_a_refused_write_is_explained_and_so_is_a_discarded_one() -> None:
+def test_a_write_that_the_vendor_refused_is_explained() -> None:
     known, anna = paired(THERE, ANN), replace(ANN, first_name="Anna")
     [step] = decided(known, THERE, anna).steps
-    assert found(known, THERE, anna, discarded={(str(step.side), step.target)}) == []
+    assert found(refused(known, step), THERE, anna) == []
 
 
 def test_who_is_linked_and_never_read_again_is_left_to_the_sweeps() -> None:
     assert found(paired(THERE, ANN), None, ANN) == []
-    assert look(paired(THERE, ANN), readings(THERE), SETTING, Known()).findings == ()
+    assert look(paired(THERE, ANN), readings(THERE), SETTING).findings == ()
 
 
 def test_who_is_on_the_way_and_moved_by_nothing_is_marked() -> None:
@@ -218,6 +219,13 @@ def test_a_removal_that_nobody_was_asked_about_removes_nothing() -> None:
         assert [one.kind for one in decided(known, crm, contact).steps] in (["remove_tag"], ["leave"])
         assert found(known, crm, contact) == [("list:L1", "undecided", "forget")]
         assert [one.kind for one in after(known, crm, contact).steps] in ([], ["add_tag"])
+
+
+def test_a_removal_that_somebody_discarded_is_explained() -> None:
+    known, left = on_news(), ANN
+    [step] = decided(known, TAGGED, left).steps
+    assert found(known, TAGGED, left) != []
+    assert found(discarded(known, step), TAGGED, left) == []
 
 
 def test_a_missing_tag_goes_on() -> None:

@@ -45,15 +45,6 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What the party's own document does not say: conflicts that were told (record id, field), and writes that a
-    person refused (side, target)."""
-
-    conflicts: Collection[tuple[str, str]] = ()
-    discarded: Collection[tuple[str, str]] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
     """One party compared: its linked people, what drifted, and how many differences are explained."""
 
@@ -62,8 +53,9 @@ class Looked:
     explained: int = 0
 
 
-def look(party: Party, readings: Readings, setting: Setting, known: Known) -> Looked:
-    """Compare both sides of a party for which nothing waits: no mark, no step, no call."""
+def look(party: Party, readings: Readings, setting: Setting, told: Collection[tuple[str, str]] = ()) -> Looked:
+    """Compare both sides of a party for which nothing waits: no mark, no step, no call. `told`: record id and field of
+    conflicts that the journal knows."""
     linked = len(party.linked())
     if not party.people:
         return Looked(linked=0, findings=())
@@ -73,9 +65,9 @@ def look(party: Party, readings: Readings, setting: Setting, known: Known) -> Lo
     decision = decide(party, readings, setting)
     seats = [seat for one in decision.party.linked() if (seat := _seat(decision.party, one, readings))]
     differ = [(seat.person, field) for seat in seats for field in _differing(seat, decision, setting)]
-    lost = [one for one in differ if _unexplained(*one, known)]
+    lost = [one for one in differ if _unexplained(*one, told)]
     found = [
-        *_undecided(decision, known),
+        *(one for step in decision.steps for one in _of_step(step)),
         *(
             _finding(record_id, "consent", "undecided", "mark")
             for record_id, act in decision.acts
@@ -102,11 +94,6 @@ def repaired(party: Party, findings: Iterable[Finding]) -> Party:
 
 
 # --- what decide would do --------------------------------------------------------------------------------------------
-
-
-def _undecided(decision: Decision, known: Known) -> list[Finding]:
-    steps = [step for step in decision.steps if (str(step.side), step.target) not in known.discarded]
-    return [one for step in steps for one in _of_step(step)]
 
 
 def _of_step(step: Step) -> list[Finding]:
@@ -180,9 +167,9 @@ def _differing(seat: Seat, decision: Decision, setting: Setting) -> list[str]:
     return [one for one in asked if not terms.fits(one, here[one], there.get(one))]
 
 
-def _unexplained(person: Person, field: str, known: Known) -> bool:
+def _unexplained(person: Person, field: str, told: Collection[tuple[str, str]]) -> bool:
     """It was told when it came to differ: somebody was seen to change it in the CRM, or both sides had changed it."""
-    return field not in person.moved and (person.record_id, field) not in known.conflicts
+    return field not in person.moved and (person.record_id, field) not in told
 
 
 def _astray(decision: Decision, readings: Readings, setting: Setting) -> list[Finding]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from keepstep.desk import Desk
 from keepstep.model.canonical import fingerprint
 from keepstep.model.contact import Side
-from keepstep.model.drift import Finding, Known, Looked, look
+from keepstep.model.drift import Finding, Looked, look
 from keepstep.model.instant import Instant
 from keepstep.model.party import Party, Readings, Setting
 from keepstep.state import readings, reconciliations, reports
@@ -146,13 +146,9 @@ def deeply(
 
 
 def _looks(tx: Connection, desk: Desk, setting: Setting, party_ids: Sequence[str]) -> list[tuple[Party, Looked]]:
-    conflicts = reconciliations.conflicts_of(tx, desk.customer_id, party_ids)
-    discarded = reconciliations.discarded_of(tx, desk.customer_id, party_ids)
-    looks = []
-    for party, read in cases(tx, desk, party_ids):
-        known = Known(conflicts=conflicts.get(party.party_id, ()), discarded=discarded.get(party.party_id, ()))
-        looks.append((party, look(party, read, setting, known)))
-    return looks
+    told = reconciliations.conflicts_of(tx, desk.customer_id, party_ids)
+    found = cases(tx, desk, party_ids)
+    return [(party, look(party, read, setting, told.get(party.party_id, ()))) for party, read in found]
 
 
 def cases(tx: Connection, desk: Desk, party_ids: Sequence[str]) -> list[tuple[Party, Readings]]:

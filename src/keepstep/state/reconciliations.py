@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Text, and_, cast, delete, exists, func, inser
 
 from keepstep.database import portions, replacing, upsert
 from keepstep.model.instant import Instant
-from keepstep.schema.oversight import bucket, inferred, reconciliation, sighting
+from keepstep.schema.oversight import bucket, reconciliation, sighting
 from keepstep.schema.tables import alias, entry, history, journal, party, snapshot, step, submission
 from keepstep.state.history import READING
 
@@ -117,16 +117,6 @@ def conflicts_of(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> 
         for row in tx.execute(select(journal.c.party_id, journal.c.data).where(*mine)):
             said = row.data or {}
             found.setdefault(row.party_id, set()).add((str(said.get("record")), str(said.get("field"))))
-    return found
-
-
-def discarded_of(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[str, set[tuple[str, str]]]:
-    """Party id to the writes that a person refused, as (side, target)."""
-    found: dict[str, set[tuple[str, str]]] = {}
-    for some in portions(party_ids):
-        mine = (inferred.c.customer_id == customer_id, inferred.c.party_id.in_(some), inferred.c.state == "discarded")
-        for row in tx.execute(select(inferred.c.party_id, inferred.c.side, inferred.c.target).where(*mine)):
-            found.setdefault(row.party_id, set()).add((row.side, row.target))
     return found
 
 
