@@ -1,6 +1,8 @@
-"""`./run bench`: webhook acks per second beside two comparisons, and entries through a whole turn per second.
+"""`./run bench`: webhook acks per second beside two comparisons, entries through a whole turn per second, and calls.
 
 Repeats are interleaved, so that a noisy machine is noisy for everybody; medians with their spread are printed.
+`--only calls` counts on a virtual clock: calls for changes beside the floor and beside the recipe's own way, pages of a
+nightly proof of sameness, latency of opt-outs.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from typing import Any
 
 import structlog
 
+from bench.calls import changes_cost, latency, sameness
 from bench.door import KINDS
 from bench.turns import measured
 
@@ -33,7 +36,9 @@ Figures = dict[str, list[dict[str, float]]]
 def main() -> int:
     """Measure and print."""
     options = _options()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if options.only == "calls":
+        return _counted(options)
     repeats, count, seconds, people = (2, 200, 0.5, 60) if options.quick else (5, 6000, 2.5, 500)
     figures: Figures = {name: [] for name in NAMES}
     with tempfile.TemporaryDirectory(prefix="keepstep-bench-") as folder, ExitStack() as stack:
@@ -56,7 +61,27 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--quick", action="store_true", help="shows that it works; the figures mean nothing")
+    parser.add_argument("--only", choices=["speed", "calls"], default="speed", help="which figures (default speed)")
     return parser.parse_args()
+
+
+def _counted(options: argparse.Namespace) -> int:
+    """Counts on a virtual clock: the same on any machine, so one run is enough."""
+    changes, pairs, opt_outs = (40, 40, 10) if options.quick else (1000, 5000, 300)
+    counts = {
+        "changes": changes_cost(changes),
+        "sameness": sameness(pairs),
+        "latency_seconds": latency(opt_outs),
+    }
+    print(json.dumps(counts) if options.json else "\n".join(_lines(counts)))
+    return 0
+
+
+def _lines(counts: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for part, rows in counts.items():
+        yield f"{part}:"
+        for name, row in rows.items():
+            yield f"  {name}: {row}"
 
 
 @contextmanager

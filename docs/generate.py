@@ -15,6 +15,7 @@ from types import ModuleType
 from sqlalchemy import Column, Table
 
 from docs.catalogue import catalogue, runs
+from docs.matching import page as matching
 from keepstep.schema import oversight, tables
 from keepstep_sandbox.constant_contact import ConstantContact
 from keepstep_sandbox.constant_contact.registry import SWITCHES as CC_SWITCHES
@@ -26,6 +27,7 @@ from keepstep_sandbox.virtuous.switchboard import SWITCHES as V_SWITCHES
 from keepstep_sandbox.world import actor_of
 
 REFERENCE = Path(__file__).parent / "reference"
+EXPLANATION = Path(__file__).parent / "explanation"
 # Tables whose meaning the code states elsewhere than in a comment above them.
 MEANINGS: Mapping[str, str] = {
     "secret": "One sealed credential of a connection: AES-256-GCM under the key `key_id` of the key file.",
@@ -84,7 +86,7 @@ def pages() -> dict[Path, str]:
         "tables.md": _tables(),
         "traps.md": catalogue(),
     }
-    return {REFERENCE / name: text for name, text in texts.items()}
+    return {REFERENCE / name: text for name, text in texts.items()} | {EXPLANATION / "matching.md": matching()}
 
 
 def main() -> None:

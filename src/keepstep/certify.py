@@ -6,12 +6,13 @@ and webhooks should have. A certificate is a journal line of kind `certificate`;
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
-from keepstep import queue
+from keepstep import queue, telemetry
 from keepstep.desk import Chore, Desk
 from keepstep.model.consent import false_kind, unlifted
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Side
@@ -21,6 +22,7 @@ from keepstep.queue import Slot
 from keepstep.rounds import OVERLAP
 from keepstep.state import chain, consent, dead_letters, journal, marks, parties, readings
 from keepstep.state.marks import Mark
+from keepstep.telemetry import Event
 
 NAME = "certificate"
 HOUR, DAY = 3600.0, 86_400.0
@@ -46,8 +48,10 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
 
 
 async def certify(desk: Desk, slot: Slot) -> None:
-    """One piece of a certificate: some parties, then the certificate itself."""
-    await desk.db.run(_piece, desk, slot, desk.clock.now())
+    """One piece of a certificate: some parties, a portion of the ledger, then the certificate itself."""
+    turned = await desk.db.run(_piece, desk, slot, desk.clock.now())
+    if turned:
+        telemetry.report(Event.warned, desk.customer_id, platform=desk.route.audience, reason=f"certificate_{turned}")
 
 
 def sweeps(tx: Connection, desk: Desk, now: Instant) -> dict[Side, Sweep]:
@@ -81,26 +85,49 @@ def _unreadable(tx: Connection, desk: Desk, found: Sweep, name: str) -> bool:
     )
 
 
-def _piece(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
+def _piece(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> str | None:
+    """The verdict, where it has turned from the good or to another bad one: somebody must be told, once."""
     queue.guard(tx, slot)
     mark = marks.get(tx, desk.customer_id, desk.route.audience, NAME)
     seen = sweeps(tx, desk, now)
     troubles = {one.platform: one.trouble for one in seen.values() if one.trouble}
     if troubles:
         young = "never_whole" in troubles.values()
-        if not young:
-            _issue(tx, desk, seen, {"verdict": "none", "why": troubles}, now)
-        due = now + (HOUR if young else DAY)
-        marks.put(tx, desk.customer_id, replace(mark, cursor=None, data={}, due=due))
-        return
+        marks.put(tx, desk.customer_id, replace(mark, cursor=None, data={}, due=now + (HOUR if young else DAY)))
+        if young:
+            return None
+        last = latest(tx, desk.customer_id)
+        ledger = last["data"]["ledger"] if last else {"rows": 0, "head": "", "breaks": []}
+        return _issue(tx, desk, seen, {"verdict": "none", "why": troubles, "ledger": ledger}, now)
+    if "ledger" not in (mark.data or {}):
+        _parties(tx, desk, mark, seen, now)
+        return None
+    return _portion(tx, desk, mark, seen, now)
+
+
+def _parties(tx: Connection, desk: Desk, mark: Mark, seen: Mapping[Side, Sweep], now: Instant) -> None:
     some = parties.ids(tx, desk.customer_id, mark.cursor or "", PARTIES)
     tally = _added(mark.data if mark.cursor else None, examined(tx, desk, some, seen))
-    if len(some) == PARTIES:
-        marks.put(tx, desk.customer_id, replace(mark, cursor=some[-1], data=tally, due=now))
-        return
-    tally["verdict"] = "incomplete" if tally["missing"] else "complete"
-    _issue(tx, desk, seen, tally, now)
+    whole = len(some) < PARTIES
+    data = {**tally, "ledger": asdict(chain.Walk())} if whole else tally
+    marks.put(tx, desk.customer_id, replace(mark, cursor=None if whole else some[-1], data=data, due=now))
+
+
+def _portion(tx: Connection, desk: Desk, mark: Mark, seen: Mapping[Side, Sweep], now: Instant) -> str | None:
+    """A portion of the ledger; after the last one the certificate."""
+    last, data = latest(tx, desk.customer_id), dict(mark.data or {})
+    ended = last["data"]["ledger"]["head"] if last else None
+    walk = chain.follow(tx, desk.customer_id, msgspec.convert(data.pop("ledger"), chain.Walk), ended)
+    if not walk.whole:
+        marks.put(tx, desk.customer_id, replace(mark, data={**data, "ledger": asdict(walk)}, due=now))
+        return None
+    ledger = chain.found(walk, ended)
+    broken = [{"row": one.row, "what": one.what} for one in ledger.breaks]
+    verdict = "incomplete" if data["missing"] or broken else "complete"
+    ledger_said = {"rows": ledger.rows, "head": ledger.head, "breaks": broken}
     marks.put(tx, desk.customer_id, Mark(desk.route.audience, NAME, mark=now, due=now + DAY, data={"finished": now}))
+    said = {name: data[name] for name in ("opt_outs", "missing", "questions", "records")}
+    return _issue(tx, desk, seen, {**said, "verdict": verdict, "ledger": ledger_said}, now)
 
 
 def _added(before: Mapping[str, Any] | None, found: Mapping[str, Any]) -> Row:
@@ -110,16 +137,13 @@ def _added(before: Mapping[str, Any] | None, found: Mapping[str, Any]) -> Row:
     return {**counts, "records": named}
 
 
-def _issue(tx: Connection, desk: Desk, seen: Mapping[Side, Sweep], said: Row, now: Instant) -> None:
+def _issue(tx: Connection, desk: Desk, seen: Mapping[Side, Sweep], said: Row, now: Instant) -> str | None:
+    """Write the certificate down; its verdict where it is bad and the last one's was not the same."""
     last = latest(tx, desk.customer_id)
-    ended = last["data"]["ledger"]["head"] if last else None
-    ledger = chain.check(tx, desk.customer_id, ended)
-    if ledger.breaks and said["verdict"] == "complete":
-        said = {**said, "verdict": "incomplete"}
-    broken = [{"row": one.row, "what": one.what} for one in ledger.breaks]
     proof = {one.platform: {"at": one.at, "finished": one.finished} for one in seen.values()}
-    line = {**said, "sweeps": proof, "ledger": {"rows": ledger.rows, "head": ledger.head, "breaks": broken}}
-    journal.append(tx, desk.customer_id, [(now, None, NAME, line)])
+    journal.append(tx, desk.customer_id, [(now, None, NAME, {**said, "sweeps": proof})])
+    verdict = str(said["verdict"])
+    return verdict if verdict not in ("complete", last["data"]["verdict"] if last else None) else None
 
 
 def latest(tx: Connection, customer_id: str) -> Row | None:

@@ -55,7 +55,8 @@ class Desk:
     def shelf(self) -> Shelf:
         """Where this customer's readings are filed."""
         route = self.route
-        return Shelf(route.customer_id, route.audience, route.crm, route.policy.reference_source)
+        policy = route.policy
+        return Shelf(route.customer_id, route.audience, route.crm, policy.reference_source, policy.crm_only)
 
     def hashed(self, address: str) -> str | None:
         """An address as the consent ledger knows it; None where the customer has no ledger key."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from keepstep.model.change import Call, Outcome
+from keepstep.model.change import Call, Outcome, Step
 from keepstep.model.contact import AudienceContact, CrmContact, Report
 from keepstep.model.custom import CustomField
 from keepstep.model.instant import Instant
@@ -125,6 +125,10 @@ class Audience(Protocol):
 
     async def lists(self) -> Sequence[tuple[str, str]]: ...
 
+    async def make_list(self, name: str) -> str:
+        """A new, empty list; its id. Raises Conflicting where there is one of this name."""
+        ...
+
     async def tags(self) -> Sequence[tuple[str, str]]: ...
 
     async def fields(self) -> Sequence[CustomField]: ...
@@ -132,6 +136,10 @@ class Audience(Protocol):
     async def read(self, record_id: str) -> Mapping[str, Any] | None: ...
 
     def snapshot(self, raw: Mapping[str, Any], read_at: Instant) -> AudienceContact: ...
+
+    def moved(self, step: Step, raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """A stored record as a step on lists or tags that took effect left it; None for any other step."""
+        ...
 
     async def write(self, call: Call) -> Sequence[Outcome]:
         """One outcome a step. Raises Unanswered when it may have taken effect, Transient, Blocked, Permanent."""
@@ -161,9 +169,17 @@ class Crm(Protocol):
 
     async def read_many(self, record_ids: Sequence[str]) -> Sequence[tuple[str, Mapping[str, Any]]]: ...
 
+    async def unarchived(self, record_ids: Sequence[str]) -> frozenset[str]:
+        """Those of these contacts that staff have not put away, whether their records say so or not."""
+        ...
+
     async def find(self, emails: Sequence[str]) -> Sequence[tuple[str, Mapping[str, Any]]]: ...
 
     async def by_reference(self, record_id: str) -> tuple[str, Mapping[str, Any]] | None: ...
+
+    async def home_of(self, individual: str) -> str | None:
+        """The contact that an individual belongs to now; None where there is no such individual any more."""
+        ...
 
     async def tags(self) -> Sequence[tuple[str, str]]: ...
 
@@ -173,9 +189,19 @@ class Crm(Protocol):
         """Does the organization know this origin segment code?"""
         ...
 
-    async def subscribe(self, url: str, secret: str) -> str: ...
+    async def finds_changes(self) -> str | None:
+        """By what queries find what was modified since; None where this organization's cannot, and `changed` is all."""
+        ...
+
+    async def subscribe(self, url: str, secret: str) -> str:
+        """Have every event told to a URL; the subscription's id."""
+        ...
 
     async def subscription(self, vendor_id: str) -> Mapping[str, Any] | None: ...
+
+    async def resubscribe(self, vendor_id: str, url: str, secret: str) -> Literal["good", "repaired", "gone"]:
+        """Make a subscription what `subscribe` makes, where it is not that any more."""
+        ...
 
     def snapshot(self, raw: Mapping[str, Any], read_at: Instant) -> CrmContact: ...
 
@@ -225,7 +251,7 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class PartnerNotice:
     """What a partner's delivery says. `application`: the key that it names, None in an edition that names none."""
 
     account_id: str
@@ -258,12 +284,23 @@ class Partnership:
     """
 
     open: Callable[[Connection], Partner]
-    notice_of: Callable[[bytes], Notice | None]
+    notice_of: Callable[[bytes], PartnerNotice | None]
     events: Mapping[str, str]
     shuts: frozenset[str]
     hmac: str
     jws: str
     oauth: OAuth
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a delivery says of one record, or of none of those that are synced. event: the event's name in small letters
+    and digits. changed_at: the record's change stamp as it was then. known: is there an event of this name?"""
+
+    event: str
+    record_id: str | None = None
+    changed_at: Instant | None = None
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,14 +310,15 @@ class Connector:
     `oauth`: how it gives grants, None where a key is all there is. `partner`: what it offers technology partners.
 
     `cost`: how many calls the steps of one kind that one job carries come to, with what is read before and after.
-    `parse_delivery` names the records that a webhook speaks of, `account_of` the account where the body names one.
+    `parse_delivery` says what a webhook speaks of (Refused: it is no delivery; nothing: it names nobody), `account_of`
+    the account where the body names one.
     """
 
     platform: str
     explain: Callable[[Any], list[dict[str, Any]]]
     open_audience: Callable[[Connection], Audience] | None = None
     open_crm: Callable[[Connection], Crm] | None = None
-    parse_delivery: Callable[[bytes], list[str]] | None = None
+    parse_delivery: Callable[[bytes], list[Notice]] | None = None
     account_of: Callable[[bytes], str | None] | None = None
     signatures: Callable[[Mapping[str, str]], list[str]] | None = None
     cost: Callable[[str, int], int] | None = None

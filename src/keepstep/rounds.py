@@ -50,7 +50,7 @@ class Poll:
     read, to tell a page that cannot be delivered from a vendor that delivers nothing. file: stores rows in the caller's
     transaction. every: seconds from the end of a round to the next, by the calls it took; carried: what so many calls
     take of it before a round may begin again that did not come to its end. first: what the first page of a round brings
-    about, given the mark that other polls may begin with.
+    about, given the mark that other polls may begin with. remark: what its trouble is said to be though it works.
     """
 
     platform: str
@@ -62,6 +62,7 @@ class Poll:
     smaller: tuple[int, ...] = ()
     answers: Callable[[], Awaitable[object]] | None = None
     first: Callable[[Connection, Instant, Instant], None] | None = None
+    remark: str | None = None
 
 
 async def poll_page(desk: Desk, slot: Slot, poll: Poll) -> None:
@@ -240,10 +241,14 @@ def store_page(
         _bury(tx, desk, (poll.platform, poll.name), record_id, failure, now)
     if page.poison:
         journal.append(tx, desk.customer_id, [(now, None, "poison", {"poll": mark.name, "rows": page.poison})])
-    marks.put(tx, desk.customer_id, moved(mark, page, now, poll.every))
+    marks.put(tx, desk.customer_id, _remarked(moved(mark, page, now, poll.every), poll))
     if poll.first is not None and mark.cursor is None:
         began = _began(page, now)
         poll.first(tx, (began if began is not None else now) - OVERLAP, now)
+
+
+def _remarked(after: Mark, poll: Poll) -> Mark:
+    return after if poll.remark is None else replace(after, data={"trouble": poll.remark, **(after.data or {})})
 
 
 def _buried(

@@ -10,7 +10,7 @@ from keepstep.model.instant import Instant
 from keepstep.queue import Slot
 from keepstep.state import journal
 from keepstep.state.customers import PARTNER
-from keepstep.wiring import Service, events, partner
+from keepstep.wiring import Service, events, partner, reconcile
 
 PAUSE_AFTER_FAILURE = 60.0
 PAUSE_AFTER_TROUBLE = 5.0
@@ -19,7 +19,8 @@ PAUSE_AFTER_TROUBLE = 5.0
 def chores(desk: Desk) -> tuple[Chore, ...]:
     """Everything that the blocks want done regularly, most urgent first."""
     crm = inbound.chores(desk)
-    return (*crm[:2], *capture.chores(desk), *crm[2:], *submit.chores(desk), *certify.chores(desk))
+    nightly = (*certify.chores(desk), *reconcile.chores(desk))
+    return (*crm[:2], *capture.chores(desk), *crm[2:], *submit.chores(desk), *nightly)
 
 
 async def run(service: Service) -> None:

@@ -44,6 +44,7 @@ ACTORS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("revoke_key", "set_enabled"), "staff"),
         **dict.fromkeys(("add_custom_field", "add_segment"), "staff"),
         **dict.fromkeys(("spend", "lose_next", "duplicate_next", "delay_next", "reorder_next"), "fault"),
+        **dict.fromkeys(("silence_webhooks",), "fault"),
     },
 }
 

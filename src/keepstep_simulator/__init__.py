@@ -9,5 +9,6 @@ network.py    the HTTP port: vendors called straight, with faults at three point
 process.py    one incarnation of the product, and its death
 checkers.py   invariants as pure functions of the log; rounds.py: the one about polls
 run.py        one seed from chaos to quiescence
+hands.py      a simulation that a test drives act by act; bothways.py: what must hold between two sides that both change
 sweep.py      one short scenario with a crash at every point
 """

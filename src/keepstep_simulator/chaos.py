@@ -22,13 +22,15 @@ class Crash:
 
 @dataclass(slots=True)
 class Chaos:
-    """Draws from the seed. `points` counts every place where a crash is possible: three a call, two a commit."""
+    """Draws from the seed. `points` counts every place where a crash is possible: three a call, two a commit.
+    `next_calls`: what goes wrong with the next calls, whatever is drawn."""
 
     seed: int
     call_rate: float = 0.0
     commit_rate: float = 0.0
     kinds: tuple[str, ...] = BEFORE + AFTER
     crashes: list[Crash] = field(default_factory=list)
+    next_calls: list[str] = field(default_factory=list)
     crash_at_point: int | None = None
     count_from: float = 0.0
     points: int = 0
@@ -62,9 +64,12 @@ class Chaos:
     def heal(self) -> None:
         """From now on nothing goes wrong."""
         self.healed = True
+        self.next_calls.clear()
 
     def call(self, what: str) -> str:
         """What goes wrong with this call; empty for nothing."""
+        if self.next_calls and not self.healed:
+            return self.next_calls.pop(0)
         if self.healed or self._calls.random() >= self.call_rate or self._row[what] >= MOST_IN_A_ROW:
             self._row[what] = 0
             return ""

@@ -107,7 +107,7 @@ def converged(facts: Sequence[Fact]) -> Found:
 def made_once(facts: Sequence[Fact]) -> Found:
     """I15: at most one record for each source record; no value written twice that nobody changed in between."""
     found, premise = [], 0
-    references: Counter[tuple[str, str]] = Counter()
+    carriers: dict[tuple[str, str], set[int]] = {}
     written: dict[tuple[str, str, str, str], int] = {}
     disturbed: dict[str, int] = {}
     owners: dict[str, str] = {}
@@ -117,19 +117,30 @@ def made_once(facts: Sequence[Fact]) -> Found:
             found += [Violation("I15", fact.n, f"{line['record']}: {line['reason']}") for line in doubles]
         elif fact.kind == "ACT" or (fact.kind == "EFF" and fact.data["actor"] not in ("product", "job")):
             disturbed[fact.customer] = fact.n
+        carried = _carried(carriers, fact)
         if fact.kind != "EFF" or fact.data["actor"] not in OURS:
             continue
         premise += 1
-        if fact.key.startswith("reference:") and fact.data["after"] is not None:
-            references[fact.customer, fact.key] += 1
-            if references[fact.customer, fact.key] > 1:
-                found.append(Violation("I15", fact.n, f"{fact.key} was put on a second contact"))
+        if carried > 1:
+            found.append(Violation("I15", fact.n, f"{fact.key} was put on a second contact"))
         if fact.data["actor"] == "product":
             value = (fact.customer, *_change(fact, owners))
             if disturbed.get(fact.customer, -1) < written.get(value, -1):
                 found.append(Violation("I15", fact.n, f"{fact.key} {fact.data['field']}: the same change again"))
             written[value] = fact.n
     return found, premise
+
+
+def _carried(carriers: dict[tuple[str, str], set[int]], fact: Fact) -> int:
+    """On how many contacts a reference is that was put on one just now. Whoever moves it takes it off the other."""
+    if fact.kind != "EFF" or not fact.key.startswith("reference:"):
+        return 0
+    now = carriers.setdefault((fact.customer, fact.key), set())
+    now.discard(fact.data["before"])
+    if fact.data["after"] is None:
+        return 0
+    now.add(fact.data["after"])
+    return len(now)
 
 
 def _change(fact: Fact, owners: dict[str, str]) -> tuple[str, str, str]:

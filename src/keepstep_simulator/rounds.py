@@ -81,6 +81,8 @@ def _wrong(
 ) -> str:
     if after[1] is None and after[0] == before[0]:
         return ""  # a round given up
+    if after[1] is None and after[0] is not None and before[0] is not None and after[0] < before[0]:
+        return ""  # back: what was missed is read again, and nothing is jumped over
     if page is None:
         return "moved without a page"
     if before == (None, None) and place[2] not in ("sweep", "crm_sweep") and after[0] is not None:

@@ -12,6 +12,7 @@ from keepstep.model.customer import Cadence
 from keepstep.wiring.service import Service
 from keepstep_sandbox.judge import judge
 from keepstep_sandbox.people import ZONE as WEEK_ZONE
+from keepstep_sandbox.people import Person
 from keepstep_sandbox.world import START, next_midnight
 from keepstep_simulator import disputes
 from keepstep_simulator.chaos import Chaos
@@ -34,6 +35,7 @@ class Plan:
     """What a seed is made of; what is None is drawn, switches from those rows in which every two values meet.
 
     `people` and `deeds` (least, most) are for each customer. `week`: the stand-ins' own week instead of drawn deeds.
+    `crowd`: these people and nobody else, and nothing happens but what a caller does (hands.py).
     """
 
     customers: int | None = None
@@ -45,6 +47,7 @@ class Plan:
     chaos: Chaos | None = None
     switches: Mapping[str, Mapping[str, str]] | None = None
     week: bool = False
+    crowd: tuple[Person, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,17 @@ class Simulation:
 
     async def play(self) -> None:
         """The whole seed."""
+        await self.begin()
+        await asyncio.sleep(max(self.quiet - self.loop.time(), 0.0))
+        self.chaos.heal()
+        for town in self.towns:
+            if not self.plan.week:  # a week says so itself
+                town.world.note("week", "", "quiet")
+        await asyncio.sleep(self.end - self.loop.time())
+        await self.close()
+
+    async def begin(self) -> None:
+        """The first incarnation, the customers' consents, and from now on chaos."""
         self.boot()
         assert self.process is not None
         for town in self.towns:
@@ -106,12 +120,9 @@ class Simulation:
         self.chaos.begin()
         self.process.start()
         self.loop.create_task(self._operate())
-        await asyncio.sleep(max(self.quiet - self.loop.time(), 0.0))
-        self.chaos.heal()
-        for town in self.towns:
-            if not self.plan.week:  # a week says so itself
-                town.world.note("week", "", "quiet")
-        await asyncio.sleep(self.end - self.loop.time())
+
+    async def close(self) -> None:
+        """The judge's opinion of every customer, and what is stored."""
         for town in self.towns:
             await self._judge(town)
         self.tell("END", stored=self.disk.deliveries())

@@ -98,9 +98,14 @@ class Town:
         self.world.open_organization(ORGANIZATION, self.key, sim.zone)
         sim.network.introduce(self.key, self)
         sim.network.introduce(self.account["refresh_token"], self)
-        crowd_of = crowd.generated(sim.seed * 10 + number, people)
+        crowd_of = list(sim.plan.crowd) or crowd.generated(sim.seed * 10 + number, people)
         self.week = Week(self.world, crowd_of, sim.plan.nights, 0, TAGS_PREFIX) if sim.plan.week else None
-        self.scene = self.week.scene if self.week else _laid(self.world, crowd_of)
+        self.scene: Scene | None = None
+        if sim.plan.crowd:
+            self.ids = crowd.load(self.world, crowd_of)
+        else:
+            self.scene = self.week.scene if self.week else _laid(self.world, crowd_of)
+            self.ids = self.scene.ids
         drawn = sorted(self._drawn(dice, deeds), key=lambda deed: deed.at)
         self._deeds = [deed for deed in drawn if not deed.agitated]
         self._lurking = [deed for deed in drawn if deed.agitated]
@@ -109,7 +114,7 @@ class Town:
         self.drain()
 
     def _drawn(self, dice: Any, count: int) -> Iterable[Deed]:
-        free = [] if self.week else list(iter(self.scene.pick, None))
+        free = [] if self.week or self.scene is None else list(iter(self.scene.pick, None))
         begin, end = self.sim.chaos_span
         busy: dict[int, set[str]] = {}
         for _ in range(count if free else 0):
@@ -180,6 +185,7 @@ class Town:
 
     def _do(self, deed: Deed) -> None:
         do = dict(HAPPENINGS)[deed.name]
+        assert self.scene is not None
         if not do(self.scene, deed.who) and deed.at + AGAIN < self.sim.chaos_span[1]:
             self._deeds.append(Deed(deed.at + AGAIN, deed.name, deed.who, agitated=False))
             self._deeds.sort(key=lambda one: one.at)

@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+from keepstep import queue
+from keepstep.submit import custody
+from keepstep.submit.custody import Turns
+from keepstep.wiring import plans
 from tests.flows.crossing import CUSTOMER, Call, Crossing, emails
 
 ANN, BOB, CAT = "ann@example.org", "bob@example.org", "cat@example.org"
@@ -196,3 +200,27 @@ def test_of_two_creations_with_one_address_the_second_is_looked_at_again() -> No
         assert [one["value"] for one in emails(c.there(first))] == ["moved@example.org"]
         assert c.standings() == {"in_step": 2}
         assert len(c.v.waiting(CUSTOMER)) == 0
+
+
+def test_a_plan_holds_nobodys_turn_for_an_address() -> None:
+    """What the plan holds must wait for the address as well, when the plan lets it go."""
+    c, [ann] = settled("allowed", ANN)
+    with c:
+        c.ask(plans.begin(c.service, CUSTOMER))
+        c.edits(ann, email=BOB)
+        c.wait(hours=2)
+        rows = c.ask(c.service.db.run(queue.steps_of_kinds, CUSTOMER, ("set_email",)))
+        assert [row.hold for row in rows] == ["plan"]
+        desk = c.ask(c.service.desk(CUSTOMER))
+
+        def follow(tx: Any) -> None:
+            queue.wake(tx, CUSTOMER, c.now())
+            slot = queue.claim(tx, "me", c.now(), 300.0, CUSTOMER)
+            assert slot is not None
+            turns = Turns({str(rows[0].payload["method"]): "wait"}, tuple(rows))
+            custody.follow(tx, desk, slot, turns, [], c.now())
+            queue.release(tx, slot, c.now())
+
+        c.ask(c.service.db.run(follow))
+        rows = c.ask(c.service.db.run(queue.steps_of_kinds, CUSTOMER, ("set_email",)))
+        assert [row.hold for row in rows] == ["address_held"]

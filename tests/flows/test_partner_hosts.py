@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from keepstep.connectors.constant_contact.partner import account_at, notice_of
-from keepstep.ports import HttpAnswer, Notice
+from keepstep.ports import HttpAnswer, PartnerNotice
 from keepstep.wiring import partner
 from keepstep_sandbox.http import Response
 from tests.flows.crossing import CUSTOMER
@@ -111,7 +111,7 @@ def test_another_path_names_no_account(path: str) -> None:
 @pytest.mark.parametrize("host", ["api.cc.email/v3", "api.constantcontact.com/v2", "api.constantcontact.com/v3"])
 def test_every_documented_address_names_its_account(host: str) -> None:
     body = json.dumps({"url": f"https://{host}/partner/accounts/a07e1my9tbw0/plan", "event_type": "tier.increase"})
-    assert notice_of(body.encode()) == Notice("a07e1my9tbw0", "tier.increase", None)
+    assert notice_of(body.encode()) == PartnerNotice("a07e1my9tbw0", "tier.increase", None)
 
 
 def test_the_vendors_keys_are_read_from_the_settings_and_at_most_every_five_minutes() -> None:

@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import delete, update
 
+from keepstep import telemetry
 from keepstep.schema.tables import act
 from keepstep.wiring import proof
 from keepstep_sandbox.http import Request, Response
@@ -158,7 +160,11 @@ def test_an_opt_out_that_only_the_sweep_found_turns_the_certificate_red_and_is_n
         assert certificate(c)["verdict"] == "complete"
 
 
-def test_an_opt_out_that_was_not_carried_over_turns_it_red_and_is_named() -> None:
+def test_an_opt_out_that_was_not_carried_over_turns_it_red_and_is_named_and_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(telemetry, "report", lambda *_given, **said: told.append(said.get("reason")))
     with Crossing() as c:
         ann = linked(c)
         c.faults.arm("503", vendor="virtuous", method="PUT", count=1_000_000)
@@ -167,6 +173,7 @@ def test_an_opt_out_that_was_not_carried_over_turns_it_red_and_is_named() -> Non
         found = certificate(c)
         assert (found["verdict"], found["missing"]) == ("incomplete", 1)
         assert found["records"][0] == {"record": ann, "crm": str(c.there(ann)["id"]), "why": "open_on_the_other_side"}
+        assert told.count("certificate_incomplete") == 1
         c.faults.clear()
         c.wait(days=2)
         assert certificate(c)["verdict"] == "complete"

@@ -175,11 +175,11 @@ def checked(c: Crossing, name: str) -> tuple[str, str]:
 
 
 def test_the_doctor_names_settings_that_do_nothing() -> None:
-    with Crossing(policy={"brake_share": 0.2, "soft_bounce_count": 7}) as c:
+    with Crossing(policy={"brake_share": 0.2, "soft_bounce_count": 7, "lists_field": "Lists"}) as c:
         c.connect()
         assert checked(c, "route") == (
             "person",
-            "without effect as it is set: brake_share, soft_bounce_count",
+            "without effect as it is set: soft_bounce_count, lists_field",
         )
     with Crossing(policy={"soft_bounces": "count", "soft_bounce_count": 7}) as c:
         c.connect()

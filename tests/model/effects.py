@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from keepstep.model.canonical import ADDRESS_PARTS
-from keepstep.model.contact import Address, Consent, Method
-from keepstep.model.party import address_parts
+from keepstep.model.canonical import ADDRESS_PARTS, email
+from keepstep.model.contact import Address, AudienceContact, Consent, Method, Phone
+from keepstep.model.party import address_parts, audience_fields
+from keepstep.model.toward import plain
+from tests.model.people import SOURCE
 
 if TYPE_CHECKING:
     from tests.model.world import World
@@ -21,11 +23,24 @@ CARRIES = {
     "add_tag": {"contact", "tag_id", "tag", "list_id"},
     "remove_tag": {"contact", "tag_id", "tag", "list_id"},
     "note": {"contact", "text", "act"},
+    "link": {"contact", "record_id", "individual"},
+    "unlink": {"contact", "record_id"},
+    "drop_phone": {"contact", "individual", "method", "was"},
+    "drop_address": {"contact", "individual", "address", "was"},
     "opt_out": {"record_id", "reason", "source"},
+    "set_fields": {"record_id", "values", "was"},
+    "enrol": {
+        *("contact", "individual", "email", "first_name", "last_name", "phone", "address", "list_ids", "evidence"),
+    },
     "join": {"record_id", "list_ids"},
     "leave": {"record_id", "list_ids"},
 }
 UNREAD = "an edit of staff is overwritten unread"
+
+
+class Stale(Exception):
+    """It did not take effect, because what is there is not what was seen."""
+
 
 # What a write answers; None: it found nothing to do.
 Effect = Callable[["World", Mapping[str, Any]], dict[str, Any] | None]
@@ -100,11 +115,76 @@ def _note(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _link(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+    world.staff(references=(*world.crm.references, (SOURCE, payload["record_id"])))
+    return {"contact": payload["contact"]}
+
+
+def _unlink(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+    world.staff(references=tuple(one for one in world.crm.references if one[1] != payload["record_id"]))
+    return {}
+
+
+def _drop_phone(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+    owner = next(who for who in world.crm.individuals if who.record_id == payload["individual"])
+    assert world.method(payload["method"]).value == payload["was"], UNREAD
+    kept = tuple(one for one in owner.methods if one.record_id != payload["method"])
+    world.set_individual(owner.record_id, methods=kept)
+    return {}
+
+
+def _drop_address(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+    assert world.crm.address is not None
+    assert payload["was"] == address_parts(world.crm.address), UNREAD
+    world.staff(address=None)
+    return {}
+
+
 def _opt_out(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
     assert world.oracle[payload["record_id"]].by_staff, "what no staff had asked for reached the audience side"
     if not world.audience[payload["record_id"]].deleted:  # a write would revive it
         world.edit(payload["record_id"], consent=Consent.opted_out, opt_out_source="Account", opt_out_at=world.now)
     return {"consent": "opted_out"}
+
+
+def _set_fields(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The preferred phone and the first address are what is compared; a new one comes in their place. Read before it is
+    written: nothing is written over what nobody saw, nor over somebody who is out."""
+    contact = world.audience[payload["record_id"]]
+    here = audience_fields(contact)
+    if contact.deleted or contact.consent is Consent.opted_out:
+        raise Stale
+    if payload["was"] != {field: here[field] for field in payload["values"]}:
+        raise Stale
+    values = dict(payload["values"])
+    if phone := values.pop("phone", None):
+        world.edit(contact.record_id, phones=(Phone(phone["kind"], phone["raw"]),))
+    if place := values.pop("address", None):
+        world.edit(contact.record_id, addresses=(Address(**place),))
+    world.edit(contact.record_id, **values)
+    return {"values": {field: plain(field, value) for field, value in payload["values"].items()}}
+
+
+def _enrol(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Only who is opted in without doubt, at an address that nobody there has, and with a permission."""
+    mails = [email(one.email) for one in world.audience.values()]
+    assert payload["evidence"] and payload["list_ids"] and email(payload["email"]) not in mails
+    owner = next(one for one in world.crm.individuals if one.record_id == payload["individual"])
+    said = [one.opted_in for one in owner.methods if one.kind == "email"]
+    assert said and all(said), "somebody who is not opted in was created at the audience side"
+    record_id = payload["individual"].removeprefix("i")
+    names = {name: payload[name] for name in ("first_name", "last_name")}
+    world.audience[record_id] = AudienceContact(
+        record_id=record_id,
+        email=payload["email"],
+        consent=Consent.opted_in,
+        phones=(Phone(payload["phone"]["kind"], payload["phone"]["raw"]),) if payload["phone"] else (),
+        addresses=(Address(**payload["address"]),) if payload["address"] else (),
+        lists=tuple(payload["list_ids"]),
+        opt_in_source="Account",
+        **names,
+    )
+    return {"record_id": record_id}
 
 
 def _join(world: "World", payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +214,13 @@ EFFECTS: dict[str, Effect] = {
     "add_tag": _add_tag,
     "remove_tag": _remove_tag,
     "note": _note,
+    "link": _link,
+    "unlink": _unlink,
+    "drop_phone": _drop_phone,
+    "drop_address": _drop_address,
     "opt_out": _opt_out,
+    "set_fields": _set_fields,
+    "enrol": _enrol,
     "join": _join,
     "leave": _leave,
 }

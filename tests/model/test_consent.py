@@ -114,6 +114,25 @@ def test_a_false_is_what_its_history_makes_it() -> None:
     assert seen_false(default) is None
 
 
+def test_after_a_standstill_a_false_that_the_audience_side_explains_may_be_ours() -> None:
+    """Read open at 100, closed now, and nobody served the customer until 300."""
+    ann = Person(record_id="a", email_method="ma", opted_in=True, true_at=100.0)
+    shut = mail("ma", "ann@example.org", opted_in=False)
+
+    def seen(known: Person, stood: float | None, *acts: Act) -> str:
+        return observe_crm(replace(known, acts=acts), shut, HERS, False, stood).acts[-1].kind
+
+    bounce = replace(out(200.0, "address", Side.audience), after=200.0)
+    assert seen(ann, 300.0, bounce) == seen(ann, 300.0, replace(bounce, after=None)) == "unknown"
+    assert seen(replace(ann, true_at=None), 300.0, bounce) == "unknown"
+    assert seen(ann, None, bounce) == "choice"  # nobody has forgotten anything
+    assert seen(replace(ann, true_at=310.0), 300.0, bounce) == "choice"  # open since
+    assert seen(ann, 300.0) == seen(ann, 300.0, replace(bounce, side=Side.crm)) == "choice"
+    assert seen(ann, 300.0, replace(bounce, direction="in")) == "choice"
+    assert seen(ann, 300.0, replace(bounce, before=90.0, after=90.0)) == "choice"  # known before
+    assert seen(ann, 300.0, replace(bounce, before=400.0, after=400.0)) == "choice"  # served again by then
+
+
 def test_a_false_of_our_import_is_a_choice_only_where_imports_opt_in_and_somebody_touched_it_since() -> None:
     ann = Person(record_id="a", email_method="ma", imported=True)
     for stamps in (None, UNTOUCHED, TOUCHED):

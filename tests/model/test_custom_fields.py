@@ -70,7 +70,7 @@ def said(decision: Decision) -> list[tuple[str, str, str]]:
 def test_both_sides_alike_want_nothing_and_are_seen() -> None:
     decision = decided(party("a"), HERS, ANN, setting=BOUND)
     assert decision.steps == ()
-    assert decision.notes == ()
+    assert [note.kind for note in decision.notes] == ["confirmed"]
     seen = person(decision.party)
     assert (seen.audience or {})["custom:Size"] == (seen.crm or {})["custom:Size"] == "Large"
     assert "custom:Joined" in (seen.crm or {})
@@ -246,7 +246,7 @@ def test_what_a_creation_said_is_the_base_of_what_comes_after() -> None:
     waits = Submission(state="waiting", since=1.0, sent=dict(step.payload))
     waiting = replace(NEW, people=(replace(person(NEW), submission=waits),))
     decision = decided(waiting, HERS, ANN, setting=BOUND)
-    assert (decision.steps, decision.notes) == ((), ())
+    assert (decision.steps, [note.kind for note in decision.notes]) == ((), ["confirmed"])
     staffs = holding(HERS, Hobby="golf", Size="Large")
     assert decided(waiting, staffs, ANN, setting=BOUND).steps == ()
     changed = decided(waiting, HERS, saying(ANN, f1="go", f2="2"), setting=BOUND)

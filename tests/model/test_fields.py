@@ -234,6 +234,13 @@ def test_an_address_cleared_by_staff_is_not_filled_again_by_another_member() -> 
     assert wanted(known, replace(BOTH, address=None), ANN, BOB) == {}
 
 
+def test_an_address_cleared_by_staff_stays_so_in_every_later_decision() -> None:
+    known, bare = paired(BOTH, ANN, BOB), replace(BOTH, address=None, read_at=200.0)
+    for _ in range(3):
+        known = decided(known, bare, ANN, BOB).party
+    assert wanted(known, bare, ANN, BOB) == {}
+
+
 def test_a_deleted_primary_person_speaks_for_nobody() -> None:
     known = paired(BOTH, ANN, BOB)
     gone = replace(ANN, deleted=True, read_at=200.0, lists=None, consent=Consent.not_mailable)

@@ -22,8 +22,8 @@ from keepstep.model.contact import (
 )
 from keepstep.model.decide import Setting, decide
 from keepstep.model.party import Party, Person, Readings
-from keepstep.model.settle import found_so, settle
-from tests.model.effects import CARRIES, EFFECTS
+from keepstep.model.settle import found_so, outdated, settle
+from tests.model.effects import CARRIES, EFFECTS, Stale
 from tests.model.people import HOME, NEWS, SETTING, household, individual, subscriber
 
 TURNS = 40
@@ -138,15 +138,20 @@ class World:
 
     def land(self, step: Step) -> None:
         """The step takes effect; its answer is settled, and the record it wrote is read again."""
-        assert set(step.payload) <= CARRIES[step.kind], step
+        assert set(step.payload) - {"undo"} <= CARRIES[step.kind], step
         self.now += 1
-        answer = EFFECTS[step.kind](self, step.payload)
+        try:
+            answer = EFFECTS[step.kind](self, step.payload)
+        except Stale:
+            self.party = outdated(self.party, step.side, step.member or "")
+            self.poll(str(step.payload["record_id"]))
+            return
         self.written = (*self.written, step)
         self.party = found_so(self.party, step) if answer is None else settle(self.party, step, answer)
         if step.side is Side.crm:
             self.poll_crm()
         else:
-            self.poll(str(step.payload["record_id"]))
+            self.poll(str((answer or step.payload).get("record_id") or step.payload["record_id"]))
 
     # --- what the people do ---
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from pytest import MonkeyPatch
 
-from keepstep import inbound, worker
+from keepstep import worker
 from keepstep.connectors.constant_contact import delivery
 from keepstep.connectors.virtuous.source import Source
+from keepstep.inbound import deliveries
 from keepstep.wiring import service
 
 
@@ -55,11 +56,11 @@ def values_from_the_event(patch: MonkeyPatch) -> None:
     """The recipe takes the tag set and everything else from the event instead of reading the contact again."""
 
     said: dict[str, Any] = {}
-    true_named, true_read = inbound._named, Source.read_many
+    true_named, true_read = deliveries.named_in, Source.read_many
 
     def named(body: bytes, parse: Any) -> Any:
         found = true_named(body, parse)
-        said.update({found[0]: json.loads(body)["contact"]} if found else {})
+        said.update({found[0].record_id: json.loads(body)["contact"]} if found else {})
         return found
 
     async def read_many(self: Any, record_ids: Any) -> Any:
@@ -67,7 +68,7 @@ def values_from_the_event(patch: MonkeyPatch) -> None:
         known = [(one, said[one]) for one in record_ids if one in said]
         return [*known, *(await true_read(self, unsaid) if unsaid else ())]
 
-    patch.setattr(inbound, "_named", named)
+    patch.setattr(deliveries, "named_in", named)
     patch.setattr(Source, "read_many", read_many)
 
 

@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 from pytest import MonkeyPatch
 
-from keepstep import filing, inbound, rounds
+from keepstep import filing, rounds
 from keepstep.connectors.constant_contact import api as cc_api
 from keepstep.connectors.constant_contact import catalogue, reports, source
 from keepstep.connectors.constant_contact import mapping as cc_mapping
 from keepstep.connectors.virtuous import api as v_api
 from keepstep.connectors.virtuous import source as v_source
+from keepstep.inbound import hints
 from keepstep.ports import ReportPage
 from keepstep.state import marks, snapshots
 
@@ -139,7 +140,7 @@ def gone_is_deleted(patch: MonkeyPatch) -> None:
         gone = {"deleted_at": "2025-06-16", "_whole": True}
         return [(key, {"contact_id": key, **gone} if raw is None else raw) for key, raw in records.items()]
 
-    patch.setattr(inbound, "_there", there)
+    patch.setattr(hints, "_there", there)
 
 
 def first_page_of_lists(patch: MonkeyPatch) -> None:
@@ -275,7 +276,7 @@ def abbreviated_rows(patch: MonkeyPatch) -> None:
 def subscribed_for_ever(patch: MonkeyPatch) -> None:
     """A subscription that was made once is never looked at again."""
 
-    async def subscription(_self: Any, vendor_id: str) -> Any:
-        return {"id": vendor_id, "active": True}
+    async def resubscribe(*_asked: Any) -> str:
+        return "good"
 
-    patch.setattr(v_source.Source, "subscription", subscription)
+    patch.setattr(v_source.Source, "resubscribe", resubscribe)

@@ -11,28 +11,78 @@ from keepstep.submit import decided
 from tests.flows import (
     test_adopt,
     test_bad_input,
+    test_brake,
     test_capture,
     test_changes,
     test_consent,
     test_contact_webhooks,
+    test_crm_only,
     test_custody,
     test_hooks,
     test_limits,
     test_lists,
     test_lost_answers,
     test_mapping,
+    test_matching,
+    test_missing_lists,
+    test_moved,
+    test_must_hold,
+    test_parity,
     test_partner,
     test_partner_hosts,
     test_people,
     test_process,
+    test_reconcile,
+    test_restored,
+    test_toward,
     test_traps,
     test_waiting,
 )
-from tests.planted import consent, door, limits, mapping, partner, reading, writing
+from tests.model import test_restore
+from tests.planted import (
+    both_ways,
+    braking,
+    consent,
+    door,
+    enrolling,
+    forgetting,
+    hearing,
+    identity,
+    limits,
+    mapping,
+    partner,
+    reading,
+    reconciling,
+    undo,
+    writing,
+)
 from tests.tokens import test_grant
 
+
+def with_town(test: Callable[[Any], None]) -> None:
+    """Run a test of the brake, which gets its people made."""
+    with test_brake.made() as town:
+        test(town)
+
+
 Plant = Callable[[pytest.MonkeyPatch], None]
-MODULES: tuple[ModuleType, ...] = (consent, door, limits, mapping, partner, reading, writing)
+MODULES: tuple[ModuleType, ...] = (
+    both_ways,
+    braking,
+    consent,
+    door,
+    enrolling,
+    forgetting,
+    hearing,
+    identity,
+    limits,
+    mapping,
+    partner,
+    reading,
+    reconciling,
+    undo,
+    writing,
+)
 
 FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     # --- reading ---
@@ -163,6 +213,27 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     writing.joins_by_form: lambda _: test_traps.test_putting_somebody_on_a_list_says_nothing_of_consent(),
     writing.opts_out_the_deleted: lambda _: test_traps.test_staffs_opt_out_revives_nobody_who_was_deleted_meanwhile(),
     writing.adds_the_deleted: lambda _: test_traps.test_a_tag_for_somebody_deleted_meanwhile_revives_nobody(),
+    writing.permission_with_the_fields: lambda _: test_toward.test_a_write_of_fields_says_nothing_of_consent(
+        "implicit"
+    ),
+    writing.replaces_whatever_is_there: lambda _: test_toward.test_an_edit_that_nobody_has_read_is_not_written_over(),
+    writing.replaces_the_deleted: lambda _: test_toward.test_nobody_deleted_or_out_is_written(),
+    writing.races_are_lost: lambda _: test_toward.test_an_opt_out_inside_our_write_ends_opted_out_on_both_sides(),
+    writing.writes_while_somebody_is_at_it: lambda _: (
+        test_toward.test_a_write_waits_until_nobody_has_changed_the_contact_for_ten_minutes()
+    ),
+    writing.writes_after_a_lost_answer: lambda _: (
+        test_toward.test_after_a_lost_answer_nothing_is_written_to_that_contact_for_two_minutes("reset_after")
+    ),
+    writing.deleted_list_takes_its_tags: lambda _: (
+        test_missing_lists.test_a_deleted_list_takes_nobodys_tag_whichever_is_read_first("changed", {})
+    ),
+    writing.lists_without_end: lambda _: test_missing_lists.test_the_fifty_first_list_waits_until_one_is_left(),
+    writing.makes_deleted_lists_again: lambda _: (
+        test_missing_lists.test_a_deleted_list_takes_nobodys_tag_whichever_is_read_first(
+            "lists", {"missing_lists": "create"}
+        )
+    ),
     # --- limits and grants ---
     limits.one_limiter_for_all: lambda _: test_limits.test_the_budget_that_one_customer_used_up_is_nobody_elses(),
     limits.a_day_for_each_customer: lambda _: test_traps.test_the_day_of_an_application_key_is_all_its_customers(),
@@ -178,6 +249,32 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
         test_grant.test_a_wait_for_the_applications_turn_never_outlives_the_intent()
     ),
     limits.a_copy_is_ours: lambda _: test_adopt.test_a_copy_makes_no_call_until_it_is_adopted(),
+    # --- the brake ---
+    braking.a_false_is_a_choice: lambda _: with_town(
+        test_brake.test_a_tool_that_unticks_many_opts_nobody_out_before_somebody_says_so
+    ),
+    braking.dated_opt_outs_are_braked: lambda _: with_town(
+        test_brake.test_a_tool_that_unticks_many_opts_nobody_out_before_somebody_says_so
+    ),
+    braking.a_yes_is_for_everything: lambda _: with_town(test_brake.test_approving_sends_exactly_what_was_shown),
+    braking.a_no_is_forgotten: lambda _: with_town(
+        test_brake.test_what_was_discarded_is_never_sent_and_waits_for_nothing
+    ),
+    braking.the_rest_goes_out: lambda _: with_town(test_brake.test_forty_deletions_close_no_more_than_the_limit),
+    braking.nothing_goes_by_itself: lambda _: with_town(
+        test_brake.test_opt_outs_go_out_by_themselves_after_a_day_and_removals_do_not
+    ),
+    braking.every_try_counts: lambda _: with_town(test_brake.test_a_retry_is_not_counted_twice),
+    # --- who somebody is ---
+    identity.links_by_score: lambda _: test_people.test_another_name_behind_the_address_parks_the_person(),
+    identity.a_reference_is_enough: lambda _: (
+        test_matching.test_our_reference_on_somebody_without_the_address_is_a_question()
+    ),
+    identity.father_is_son: lambda _: test_matching.test_father_and_son_at_one_address_are_a_question(),
+    identity.gone_is_gone: lambda _: (
+        test_moved.test_an_opt_out_of_staff_is_found_wherever_the_person_was_taken_before_we_read_it("opt")
+    ),
+    identity.one_candidate_is_told: lambda _: test_matching.test_a_question_names_every_candidate_once(),
     # --- the door ---
     door.signature_of_parsed_body: lambda _: (
         test_bad_input.test_a_signature_over_the_parsed_body_is_not_one_over_the_body()
@@ -194,6 +291,29 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     door.writes_in_the_handler: lambda _: test_hooks.test_the_door_stores_and_calls_nobody(),
     door.acknowledged_before_stored: lambda _: test_consent.test_staffs_opt_out_reaches_constant_contact_by_webhook(),
     door.values_from_the_event: lambda _: test_hooks.test_a_delivery_is_a_hint_and_never_a_value(),
+    # --- hearing ---
+    hearing.stale_delivery_wins: lambda _: test_hooks.test_a_delivery_that_comes_late_takes_nothing_back(),
+    hearing.every_delivery_is_read: lambda _: (
+        test_hooks.test_a_delivery_that_tells_of_an_older_change_than_is_known_is_not_even_read()
+    ),
+    hearing.subscribed_again_and_nothing_more: lambda _: (
+        test_hooks.test_what_a_broken_subscription_missed_is_read_again_at_once(gone=True)
+    ),
+    hearing.toggles_of_the_guide: lambda _: test_hooks.test_a_subscription_that_somebody_changed_is_repaired(
+        "contactUpdate", False
+    ),
+    hearing.own_echo_is_activity: lambda _: test_parity.test_the_echo_of_our_own_writes_is_no_activity_of_others(),
+    hearing.quiet_is_good_news: lambda _: test_parity.test_a_subscription_that_goes_quiet_is_noticed_and_polled_for(),
+    hearing.unknown_events_each_time: lambda _: (
+        test_hooks.test_an_event_that_nobody_knows_is_acknowledged_and_told_once()
+    ),
+    # --- reconciliation ---
+    reconciling.repairs_by_removing: lambda _: test_reconcile.test_a_reading_that_would_remove_a_tag_removes_none(),
+    reconciling.lifts_an_opt_out: lambda _: (
+        test_reconcile.test_who_is_out_stays_out_when_something_else_of_theirs_is_repaired()
+    ),
+    reconciling.log_rewritten: lambda _: test_reconcile.test_the_log_is_added_to_and_never_changed(),
+    reconciling.compares_everybody: test_reconcile.test_a_quiet_night_finds_nothing_and_the_next_one_compares_nobody,
     # --- consent ---
     consent.last_writer_wins_consent: lambda _: (
         test_consent.test_staff_at_constant_contact_cannot_bring_somebody_back()
@@ -211,8 +331,38 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
         test_consent.test_an_opt_out_closes_the_address_wherever_the_household_has_it()
     ),
     consent.bounces_travel: lambda _: test_traps.test_a_soft_bounce_does_what_the_route_says("opt_out", "D"),
+    # --- both ways ---
+    forgetting.nothing_was_forgotten: lambda _: test_restored.test_a_false_that_we_wrote_for_a_bounce_is_nobodys_choice(
+        0.5, 3
+    ),
+    forgetting.decides_before_it_reads: lambda _: (
+        test_restored.test_nor_where_staff_touch_the_person_before_anything_is_read_again()
+    ),
+    forgetting.sends_before_the_batch: lambda _: test_restored.test_who_waited_in_the_batch_is_not_sent_a_second_time(),
+    both_ways.imports_opt_out: lambda _: test_must_hold.test_imports_that_opt_nobody_in_opt_nobody_out(),
+    both_ways.keeps_what_is_mapped: lambda _: (
+        test_must_hold.test_what_is_not_mapped_is_equal_before_and_after_a_week_of_edits()
+    ),
+    both_ways.webhooks_only: lambda _: test_must_hold.test_whatever_happens_to_webhooks_the_end_is_the_same(
+        "lost", test_must_hold.week_of_hooks(lambda _c: None)
+    ),
     consent.complaints_like_any_opt_out: lambda _: (
         test_traps.test_a_complaint_is_an_opt_out_and_noted_once_where_it_is_told("unsubscribes_with_reason")
+    ),
+    # --- people whom only the CRM has ---
+    enrolling.unknown_is_yes: lambda _: test_crm_only.test_nobody_is_created_from_a_method_that_does_not_say(),
+    enrolling.a_conflict_is_revived: lambda _: test_crm_only.test_a_deleted_contact_is_never_revived("with_id", "yes"),
+    enrolling.ledger_unread: lambda _: (
+        test_crm_only.test_who_has_left_a_list_for_good_is_never_put_back_by_another_record()
+    ),
+    enrolling.created_again_after_a_lost_answer: lambda _: (
+        test_crm_only.test_a_creation_whose_answer_is_lost_is_made_once_and_never_submitted("reset_after", "look")
+    ),
+    # --- undoing ---
+    undo.undone_whoever_may_be_mailed: lambda _: test_restore.test_nobody_is_put_back_on_a_list_who_may_not_be_mailed(),
+    undo.undone_over_what_is_touched: lambda _: test_restore.test_what_somebody_has_changed_since_is_theirs("crm"),
+    undo.undone_and_done_again: lambda _: (
+        test_restore.test_a_tag_that_followed_a_membership_goes_and_the_membership_stays()
     ),
 }
 

@@ -4,16 +4,22 @@ from dataclasses import replace
 from typing import Any
 
 from pytest import MonkeyPatch
+from sqlalchemy import Integer, bindparam, select
 
+from keepstep.capture import catalogue
 from keepstep.connectors.constant_contact import destination
+from keepstep.connectors.constant_contact import replace as replacing
 from keepstep.connectors.virtuous import api as v_api
 from keepstep.connectors.virtuous import destination as v_destination
 from keepstep.connectors.virtuous import edit
-from keepstep.model import fields, identify
+from keepstep.model import fields, identify, membership
 from keepstep.model.change import Done
 from keepstep.model.contact import Consent
 from keepstep.model.errors import Permanent, Transient
 from keepstep.model.party import audience_fields
+from keepstep.queue import jobs, slots
+from keepstep.queue.steps import COLUMNS
+from keepstep.schema.tables import step as steps
 from keepstep.state import readings
 from keepstep.submit import calls, custody
 
@@ -69,7 +75,7 @@ def put_of_what_changed(patch: MonkeyPatch) -> None:
             "update_source": "Account",
         }
 
-    patch.setattr(destination, "opt_out_body", body)
+    patch.setattr(replacing, "opt_out_body", body)
 
 
 # --- imports ---
@@ -164,14 +170,88 @@ def joins_by_form(patch: MonkeyPatch) -> None:
 
 def opts_out_the_deleted(patch: MonkeyPatch) -> None:
     """An opt-out is a PUT, whatever has become of the contact: this one revives it."""
-    true_read = destination.read_contact
+    true_read = replacing.Replace._read
 
-    async def read(api: Any, record_id: str, include: str) -> Any:
-        return {key: value for key, value in (await true_read(api, record_id, include)).items() if key != "deleted_at"}
+    async def read(self: Any, record_id: str) -> Any:
+        found = await true_read(self, record_id)
+        return replace(found, raw={key: value for key, value in found.raw.items() if key != "deleted_at"})
 
-    patch.setattr(destination, "read_contact", read)
+    patch.setattr(replacing.Replace, "_read", read)
 
 
 def adds_the_deleted(patch: MonkeyPatch) -> None:
     """A job adds whom it is told to add: a deleted contact comes back by it."""
     patch.setattr(destination, "_why_closed", lambda _raw: None)
+
+
+# --- replacing a contact ---
+
+
+def permission_with_the_fields(patch: MonkeyPatch) -> None:
+    """A write of fields says of consent what it takes for granted: that the person may be mailed."""
+    true_body = replacing.fields_body
+
+    def body(raw: Any, payload: Any) -> Any:
+        made = true_body(raw, payload)
+        return made | {"email_address": made["email_address"] | {"permission_to_send": "explicit"}}
+
+    patch.setattr(replacing, "fields_body", body)
+
+
+def replaces_whatever_is_there(patch: MonkeyPatch) -> None:
+    """What the decision saw is not compared with what is there by now."""
+    patch.setattr(replacing, "_stale", lambda _raw, _payload: None)
+    patch.setattr(replacing, "_quiet_in", lambda _read: 0.0)
+
+
+def replaces_the_deleted(patch: MonkeyPatch) -> None:
+    """The stored reading is believed: a PUT brings a deleted contact back."""
+    patch.setattr(replacing, "_closed", lambda _raw: None)
+
+
+def races_are_lost(patch: MonkeyPatch) -> None:
+    """Nobody looks for what fell between the read and the answer."""
+
+    async def raced(_self: Any, _now: Any, _since: Any) -> None:
+        return None
+
+    patch.setattr(replacing.Replace, "_raced", raced)
+
+
+def writes_while_somebody_is_at_it(patch: MonkeyPatch) -> None:
+    """A contact is replaced in the middle of an edit."""
+    patch.setattr(replacing, "_quiet_in", lambda _read: 0.0)
+
+
+def writes_after_a_lost_answer(patch: MonkeyPatch) -> None:
+    """What was never answered is forgotten: another write of the same contact goes out at once."""
+    patch.setattr(slots, "REPLACING", ())
+    patch.setattr(calls, "REPLACING", ())
+    free = slots.sendable(bindparam("customer", type_=steps.c.customer_id.type))
+    due = select(*COLUMNS).where(free, steps.c.due <= bindparam("now")).order_by(steps.c.lane, steps.c.due, steps.c.id)
+    patch.setattr(jobs, "_SENDABLE", due.limit(bindparam("most", type_=Integer)))
+
+
+def deleted_list_takes_its_tags(patch: MonkeyPatch) -> None:
+    """Whoever lost a list has left it: nobody asks whether there still is one."""
+    true_seat = membership._seat_of
+
+    def seat(*asked: Any) -> Any:
+        return replace(true_seat(*asked), late=False)
+
+    patch.setattr(membership, "_seat_of", seat)
+
+
+def lists_without_end(patch: MonkeyPatch) -> None:
+    """Joins are sent however many lists a person is on."""
+    patch.setattr(membership, "MOST", 10**6)
+
+
+def makes_deleted_lists_again(patch: MonkeyPatch) -> None:
+    """A tag whose list was deleted is taken for one that asks for a list."""
+    true_bind = catalogue.bind_all
+
+    def bind_all(known: Any, *rest: Any) -> Any:
+        return true_bind({key: one for key, one in known.items() if one.kind != "list" or key in rest[0]}, *rest)
+
+    patch.setattr(catalogue, "bind_all", bind_all)

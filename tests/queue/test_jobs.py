@@ -87,6 +87,12 @@ def test_an_equal_step_keeps_its_age_tries_and_hold(tx: Connection, held: Slot) 
     assert (row.since, row.due, row.tries, row.hold, row.lane) == (NOW, NOW + 60, 1, "gate", 0)
 
 
+def test_what_came_as_a_change_stays_one_when_a_sweep_finds_it_too(tx: Connection, held: Slot) -> None:
+    decide(tx, held, step("a", lane=Lane.changes))
+    decide(tx, held, step("a", lane=Lane.sweep))
+    assert [row.lane for row in rows(tx)] == [Lane.changes]
+
+
 def test_a_changed_step_starts_anew(tx: Connection, held: Slot) -> None:
     decide(tx, held, step("a", hold="plan"))
     decide(tx, held, step("a", payload={"list": "z"}), now=NOW + 9)

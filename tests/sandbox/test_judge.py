@@ -15,13 +15,16 @@ TABLE = {
     *("people", "captured", "linked", "in_step", "pending", "parked", "left_out", "dead_letters", "wrong_fields"),
     *("bounces", "bounces_applied", "notes", "notes_due"),
     *("duplicates", "lost", "opt_outs", "opt_outs_applied", "echo_writes", "rate_limit_breaches", "calls"),
-    *("floor_calls", "events", "virtual_days", "details"),
+    *("floor_calls", "events", "events_by_side", "virtual_days", "details"),
 }
 
 
 def test_a_week_that_went_well_has_the_whole_table_and_no_violation(good: tuple[World, Oracle]) -> None:
     found = report(*good)
     assert found.keys() == TABLE
+    by_side = found["events_by_side"]
+    assert by_side.keys() == {"constant_contact", "virtuous"}
+    assert all(found["events"][kind] >= times > 0 for kinds in by_side.values() for kind, times in kinds.items())
     assert found["details"] == []
     assert not failed(found)
     assert found["people"] == found["in_step"] + found["pending"] + found["parked"] + found["left_out"] + found["lost"]

@@ -64,6 +64,17 @@ def test_a_route_and_its_cadence_become_the_models_own(tmp_path: Path) -> None:
     assert route.cadence == Cadence(sweep=604800.0, changed=90.0)
 
 
+def test_nobody_is_created_without_a_sentence_why_they_may_be_mailed(tmp_path: Path) -> None:
+    route = '[customers.acme.route]\ncrm_only = "create"\npermission_evidence = '
+    with pytest.raises(Misconfigured) as refused:
+        read(tmp_path, f'{route}" "\n')
+    [problem] = refused.value.problems
+    assert "customers.acme.route.crm_only: needs permission_evidence" in problem
+    policy = read(tmp_path, f'{route}"They signed."\ncrm_only_list = "News"\n').route("acme").policy
+    assert (policy.crm_only, policy.crm_only_list, policy.permission_evidence) == ("create", "News", "They signed.")
+    assert Policy().crm_only == "leave"
+
+
 def test_a_cadence_is_said_as_people_say_it(tmp_path: Path) -> None:
     said = """
         [customers.acme.cadence]
@@ -73,7 +84,7 @@ def test_a_cadence_is_said_as_people_say_it(tmp_path: Path) -> None:
         crm_sweep = "weekly"
         reports = "1m"
         """
-    assert read(tmp_path, said).route("acme").cadence == Cadence(reports=60.0)
+    assert read(tmp_path, said).route("acme").cadence == Cadence(crm_sweep=604_800.0, reports=60.0)
 
 
 @pytest.mark.parametrize("said", ['"59s"', '"30s"', "3600", '"quarterly"', "true"])
@@ -229,6 +240,8 @@ def test_a_clock_that_is_no_control_door_on_this_machine_is_refused(tmp_path: Pa
         ('tag_prefix = "X: "\ncontact_tags_prefix = "x: "', "contact_tags_prefix"),
         ('lists_to = "custom_field"', "lists_to"),
         ('lists_to = "custom_field"\nlists_field = " "', "lists_to"),
+        ('missing_lists = "create"\nlists_to = "custom_field"\nlists_field = "Lists"', "missing_lists"),
+        ('missing_lists = "create"\ntag_prefix = " "', "missing_lists"),
     ],
 )
 def test_keys_that_cannot_work_together_are_named(tmp_path: Path, route: str, key: str) -> None:
@@ -238,3 +251,13 @@ def test_keys_that_cannot_work_together_are_named(tmp_path: Path, route: str, ke
 
 def test_prefixes_that_differ_are_fine(tmp_path: Path) -> None:
     read(tmp_path, '[customers.acme.route]\ncontact_tags_prefix = "CC tag: "\n')
+
+
+def test_fields_that_are_written_back_are_known_ones(tmp_path: Path) -> None:
+    """The person owns the address and the consent; custom fields do not go back."""
+    good = '[customers.acme.route]\nfields_to_audience = ["phone", "first_name", "phone"]\nmissing_lists = "create"\n'
+    policy = read(tmp_path, good).customers["acme"].route.policy
+    assert (policy.fields_to_audience, policy.missing_lists) == (("first_name", "phone"), "create")
+    for wrong, why in (("email", "audience side owns it"), ("consent", "choose of first_name"), ("Hobby", "no field")):
+        (line,) = problems(tmp_path, f'[customers.acme.route]\nfields_to_audience = ["{wrong}"]\n')
+        assert "customers.acme.route.fields_to_audience" in line and why in line

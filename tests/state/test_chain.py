@@ -30,6 +30,20 @@ def breaks(tx: Connection, **more: Any) -> list[Break]:
     return list(chain.check(tx, "acme", **more).breaks)
 
 
+def test_a_ledger_is_followed_in_portions_across_transactions(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "PAGE", 2)
+    with engine.begin() as tx:
+        ids = ledger(tx)
+        tx.execute(delete(act).where(act.c.id == ids[2]))
+    walk, portions = chain.Walk(), 0
+    while not walk.whole:
+        with engine.begin() as tx:
+            walk = chain.follow(tx, "acme", walk, "lost")
+        portions += 1
+    assert (portions, walk.rows) == (3, 4)
+    assert [one.what for one in chain.found(walk, "lost").breaks] == ["missing", "missing"]
+
+
 def test_a_ledger_that_nobody_touched_is_whole(engine: Engine) -> None:
     with engine.begin() as tx:
         ledger(tx)

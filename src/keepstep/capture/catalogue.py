@@ -14,13 +14,17 @@ from keepstep.model.change import Lane
 from keepstep.model.custom import Binding, CustomField
 from keepstep.model.custom import bind as bind_fields
 from keepstep.model.customer import Policy
+from keepstep.model.errors import Conflicting, Permanent, Transient
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
-from keepstep.state import fields, labels, marks, parties
+from keepstep.state import fields, journal, labels, marks, parties, plans
 from keepstep.state.fields import Field
 from keepstep.state.labels import Label
 
 Names = Mapping[str, str]
+NO_LIST = "no_list"
+AT_ONCE = 20  # lists made after one reading
+LONGEST_NAME = 255  # CC facts 3.2
 
 
 # --- lists and tags --------------------------------------------------------------------------------------------------
@@ -32,7 +36,51 @@ async def read_labels(desk: Desk, slot: Slot) -> None:
     tags = dict(await desk.audience.tags()) if desk.route.policy.contact_tags_prefix else {}
     with asking(desk.route.crm):
         theirs = dict(await desk.crm.tags())
+    wanted = await desk.db.run(_to_make, desk, slot, lists, tags, theirs)
+    lists |= await _made(desk, slot, wanted)
     await desk.db.run(store_labels, desk, slot, lists, tags, theirs, desk.clock.now())
+
+
+def _to_make(tx: Connection, desk: Desk, slot: Slot, lists: Names, tags: Names, theirs: Names) -> list[str]:
+    """Names of lists that a tag asks for, where the route lets them be made and nothing keeps it from writing."""
+    queue.guard(tx, slot)
+    policy, plan = desk.route.policy, plans.get(tx, desk.customer_id)
+    if policy.missing_lists != "create" or policy.stage != "both" or (plan is not None and plan.state != "applied"):
+        return []
+    known = {label.list_id: label for label in labels.every(tx, desk.customer_id)}
+    found = bind_all(known, lists, tags, theirs, policy)
+    times = Counter(theirs.values())
+    return [one.list_name for one in found if _is_asked_for(one, policy) and times[one.tag_name or ""] == 1][:AT_ONCE]
+
+
+def _is_asked_for(label: Label, policy: Policy) -> bool:
+    """A name that would not lead back to the tag would make a list at every reading."""
+    fits = f"{policy.tag_prefix}{label.list_name}" == label.tag_name and 0 < len(label.list_name) <= LONGEST_NAME
+    return label.reason == NO_LIST and fits
+
+
+async def _made(desk: Desk, slot: Slot, names: Sequence[str]) -> dict[str, str]:
+    """Lists by these names, by id. One that is there already is found by the next reading, as is one whose answer was
+    lost, and what was refused is asked for again then."""
+    made: dict[str, str] = {}
+    for name in names:
+        try:
+            made[await desk.audience.make_list(name)] = name
+        except Conflicting:
+            made |= {key: one for key, one in await desk.audience.lists() if one == name}
+        except Permanent:
+            continue
+        except Transient:
+            break
+    lines = [(desk.clock.now(), None, "list_made", {"list": one}) for one in made]
+    if lines:
+        await desk.db.run(_note, desk, slot, lines)
+    return made
+
+
+def _note(tx: Connection, desk: Desk, slot: Slot, lines: Sequence[journal.Line]) -> None:
+    queue.guard(tx, slot)
+    journal.append(tx, desk.customer_id, lines)
 
 
 def store_labels(
@@ -43,7 +91,9 @@ def store_labels(
     known = {label.list_id: label for label in labels.every(tx, desk.customer_id)}
     bound = bind_all(known, lists, tags, theirs, desk.route.policy)
     labels.put(tx, desk.customer_id, bound)
-    if any(label != known.get(label.list_id) for label in bound):
+    over = sorted(key for key, one in known.items() if one.kind == "none" and key not in {one.list_id for one in bound})
+    labels.drop(tx, desk.customer_id, over)
+    if over or any(label != known.get(label.list_id) for label in bound):
         _look_at_everybody(tx, desk, now)
     calls = 2 if desk.route.policy.contact_tags_prefix else 1  # of an account with some hundred lists and tags
     every = pace.every(desk.route.cadence.lists, calls, desk.calls_a_day, pace.SHARES["lists"])
@@ -60,7 +110,24 @@ def bind_all(known: Mapping[str, Label], lists: Names, tags: Names, theirs: Name
         found += [replace(label, kind="tag") for label in ours]
     else:
         found += [replace(label, state="paused", reason="not_mapped") for label in kinds["tag"].values()]
-    return _one_each(known, found)
+    return [*_one_each(known, found), *_without_list(found, theirs, policy)]
+
+
+def _without_list(found: Sequence[Label], theirs: Names, policy: Policy) -> list[Label]:
+    """Tags of the prefix that are no list's: each waits under the id `tag:ID` until there is one of its name. The tag
+    of a list that was deleted is that list's still: nobody makes it again."""
+    prefix, other = policy.tag_prefix, policy.contact_tags_prefix
+    if policy.lists_to != "tags" or not prefix.strip():
+        return []
+    held = {one.tag_id for one in found} | {one.tag_name for one in found}
+    mine = [(key, name) for key, name in theirs.items() if name.startswith(prefix) and name[len(prefix) :].strip()]
+    if other.startswith(prefix):
+        mine = [(key, name) for key, name in mine if not name.startswith(other)]
+    return [
+        Label(f"tag:{key}", name[len(prefix) :].strip(), key, name, "paused", NO_LIST, "none")
+        for key, name in mine
+        if key not in held and name not in held
+    ]
 
 
 def _one_each(known: Mapping[str, Label], found: Sequence[Label]) -> list[Label]:

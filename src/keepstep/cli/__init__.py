@@ -11,7 +11,24 @@ from typing import Annotated
 
 import typer
 
-from keepstep.cli import adopt, begin, connect, customer, explain, letters, look, parked, partner, plan, proof, run
+from keepstep.cli import (
+    adopt,
+    begin,
+    brake,
+    connect,
+    customer,
+    explain,
+    letters,
+    look,
+    parity,
+    parked,
+    partner,
+    plan,
+    proof,
+    reconcile,
+    run,
+    undo,
+)
 from keepstep.cli.console import CONFIG, failed
 
 app = typer.Typer(
@@ -63,11 +80,12 @@ def demo(
     raise typer.Exit(done or 0)
 
 
-for group in (begin, connect, adopt, run, look, explain, plan, proof):
+for group in (begin, connect, adopt, run, look, explain, plan, proof, reconcile, parity, undo):
     group.add_to(app)
 app.add_typer(customer.app, name="customer")
 app.add_typer(letters.app, name="dead-letters")
 app.add_typer(parked.app, name="parked")
+app.add_typer(brake.app, name="brake")
 app.add_typer(partner.app, name="partner")
 
 

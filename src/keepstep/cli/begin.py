@@ -65,6 +65,10 @@ per_hour = 1200                      # what we use of the organization's budget 
 # opted_out_people = "create"        # or leave_out
 # added_tag_goes_to = "primary"      # or all: which people of a household a new tag means
 # unknown_tags = "withhold"          # or send
+# stage = "both"                     # or observe, or one_way: how far the route goes
+# fields_to_audience = []            # or some of first_name, last_name, phone, address: staff's edits go back
+# brake_floor = 20                   # more changes a day that are only inferred wait for a person
+# crm_only = "leave"                 # or external, or create: people whom only the CRM has
 # phone_region = "US"
 # gate = "15m"                       # opt-outs must be read this freshly before anybody is added to a list
 #

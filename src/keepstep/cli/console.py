@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 FINE, FAILED, WRONG_USAGE, NEEDS_A_PERSON = 0, 1, 2, 3
 DEFAULT_CONFIG = Path("keepstep.toml")
+IDS = ("record", "id", "run", "at", "since")
+WORDS = ("reason", "why", "kind", "side", "category", "what", "repair", "field", "kept")
 CONFIG: ContextVar[Path | None] = ContextVar("config", default=None)
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON document on standard output.")]
@@ -149,8 +151,12 @@ def _rows(rows: Sequence[Any]) -> "Table":
     from rich.text import Text
 
     maps = [row if isinstance(row, Mapping) else {"value": row} for row in rows]
-    names = list(dict.fromkeys(name for row in maps for name in row))
-    table = Table(*names)
+    there = list(dict.fromkeys(name for row in maps for name in row))
+    names = [name for name in there if any(row.get(name) is not None for row in maps)] or there
+    table = Table()
+    for name in names:
+        # What is cut short or broken over lines cannot be typed into the next command, or looked up.
+        table.add_column(name.replace("_", " "), no_wrap=name in IDS + WORDS, overflow="fold")
     for row in maps:
         table.add_row(*(Text(_cell(row.get(name))) for name in names))
     return table
@@ -159,8 +165,12 @@ def _rows(rows: Sequence[Any]) -> "Table":
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")
     if isinstance(value, Mapping):
-        return " ".join(f"{name}={_cell(each)}" for name, each in value.items())
+        return " ".join(f"{name}={_cell(each)}" for name, each in value.items()) or "-"
     if isinstance(value, (list, tuple)):
         return "\n".join(_cell(each) for each in value) or "-"
     return str(value)

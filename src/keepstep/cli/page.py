@@ -1,6 +1,6 @@
 """How status and timeline look to a person at a terminal."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,8 +14,13 @@ SAID: Mapping[str, Callable[[Row], str]] = {
         f"{_words(row.get('step'))} {'to the CRM' if row.get('side') == 'crm' else 'to the list service'}"
         f": {row.get('outcome')}" + (f" ({row['why']})" if row.get("why") else "")
     ),
-    "conflict": lambda row: f"both sides changed {_words(row.get('field'))}; the CRM's value stays",
+    "conflict": lambda row: f"both sides changed {_words(row.get('field'))}; its owner's value stays",
+    "undone": lambda row: f"{_named(str(row.get('field')))} is as before {row.get('run')}",
+    "undo": lambda row: f"{_words(row.get('what'))} of {row.get('run')} is not undone: {_words(row.get('state'))}",
     "merged": lambda _row: "two households turned out to be one",
+    "matched": lambda row: f"taken for {_whom(row)}",
+    "confirmed": lambda row: f"confirmed in the CRM: {_whom(row)}",
+    "compared": lambda row: f"nobody could be settled on ({_words(row.get('reason'))}); " + _compared(row),
     "consent out": lambda row: (
         f"opted out ({row.get('kind')}, by {row.get('source')}), not later than {row.get('before')}"
     ),
@@ -40,40 +45,69 @@ def status(value: Row) -> None:
     for one in customers:
         console.print(Text(str(one["customer"]), style="bold").append(f"  {_pairs(one['connections'])}", "not bold"))
         console.print(_figures(one))
-        console.print(_polls(one["polls"]))
+        if any(poll["next"] or poll["last"] for poll in one["polls"].values()):
+            console.print(_polls(one["polls"]))
 
 
 def _figures(one: Row) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
-    for platform, why in one["blocked"].items():
-        table.add_row("blocked", f"{platform}, {why['reason']}: {_blocked(why)}")
-    for platform, grant in one["idle_grants"].items():
-        table.add_row("idle grant", f"{platform}, for {grant['days']} days: {grant['next']}")
+    for title, text in _of_connections(one):
+        table.add_row(title, text)
     table.add_row("people", _pairs(one["people"]) or "nobody was captured yet")
     for reason, count in one["reasons"].items():
         table.add_row("", f"{count} {_words(reason)}")
     table.add_row("marked", _pairs(one["queue"]) or "nothing")
-    table.add_row("steps", _pairs(one["steps_held"]) or "none wait")
+    under_way = {"under way": one["under_way"]} if one["under_way"] else {}
+    table.add_row("steps", _pairs({**one["steps_held"], **under_way}) or "none wait")
     for name, title in STAGES.items():
         stage = one[name]
         if stage["count"]:
             table.add_row(title, f"{stage['count']}, the oldest {_age(stage['oldest_seconds'])}: {stage['next']}")
     if not one["waiting_for_batch"]:
         table.add_row("nightly batch", "nobody waits")
+    for title, text in _for_a_person(one):
+        table.add_row(title, text)
     table.add_row("stage", _words(one["stage"]))
     if one["plan"]:
         table.add_row("plan", f"{_words(one['plan']['state'])} {one['plan']['checksum'] or ''}".strip())
     if one["window"]:
         table.add_row("bulk work", "now" if one["window"]["open"] else f"from {one['window']['opens'] or 'never'}")
+    quiet = one["subscription"]
+    if quiet["state"] == "quiet":
+        table.add_row("webhooks", f"quiet since {quiet['quiet_since']}, {quiet['missed']} missed; {quiet['next']}")
     table.add_row("dead letters", str(one["dead_letters"]))
     table.add_row("last trouble", _pairs(one["last_trouble"]) if one["last_trouble"] else "none")
     table.add_row("calls today", _pairs(one["calls_today"]))
     return table
 
 
+def _of_connections(one: Row) -> Iterator[tuple[str, str]]:
+    for platform, why in one["blocked"].items():
+        yield "blocked", f"{platform}, {why['reason']}: {_blocked(why)}"
+    for platform, grant in one["idle_grants"].items():
+        yield "idle grant", f"{platform}, for {grant['days']} days: {grant['next']}"
+
+
 def _blocked(why: Row) -> str:
     waits = f"{why['steps']} writes wait, the oldest {_age(why['oldest_seconds'])}" if why["steps"] else "nothing waits"
     return f"{waits}; {why['next']}"
+
+
+def _for_a_person(one: Row) -> Iterator[tuple[str, str]]:
+    """What somebody may want to look at, where there is any of it."""
+    brake, over, only = one["brake"], one["overwritten"], one["crm_only"]
+    if brake["held"]:
+        then = f"`keepstep brake show --customer {one['customer']}`"
+        yield "brake", f"{brake['held']} inferred changes held since {brake['since']}: {then}"
+    if over["count"] or over["unknown"]:
+        yield "overwritten", f"{over['count']} values, {over['unknown']} contacts unknown: {over['next']}"
+    for tag in one["tags_without_list"]:
+        yield "tag", f"{tag['tag']}: {_words(tag['reason'])}; {tag['next']}"
+    if one["raced_optouts"]:
+        yield "raced opt-outs", f"{one['raced_optouts']}, found and written again"
+    if only["policy"] != "leave":
+        counts = {name: only[name] for name in ("external", "wanted", "enrolled", "left_out") if only[name]}
+        yield "only in the CRM", f"{only['policy']}: {_pairs(counts) or 'nobody'}"
 
 
 def _polls(polls: Mapping[str, Row]) -> Table:
@@ -152,11 +186,35 @@ def _known(act: Row) -> str:
 
 def _plain(row: Row) -> str:
     rest = {name: value for name, value in row.items() if name not in ("at", "what", "record") and value is not None}
-    return f"{_words(row['what'])} {_pairs(rest)}".strip()
+    said = ", ".join(f"{_words(name)} {_words(_said(value))}" for name, value in rest.items())
+    return f"{_words(row['what'])}: {said}" if said else _words(row["what"])
+
+
+def _whom(row: Row) -> str:
+    """A contact of the CRM, what spoke for it, and how many others were compared."""
+    others = len(row.get("alternatives") or ()) + (row.get("more") or 0)
+    beside = f"; {others} other{'s' if others > 1 else ''} compared" if others else ""
+    return f"contact {row.get('contact')}, individual {row.get('individual')} ({_evidence(row)}){beside}"
+
+
+def _compared(row: Row) -> str:
+    found = [f"contact {one['contact']} ({_evidence(one)})" for one in row.get("candidates") or ()]
+    return "compared: " + (", ".join(found) or "nobody")
+
+
+def _evidence(row: Row) -> str:
+    return _words(", ".join(row.get("evidence") or ())) or "no evidence"
 
 
 def _pairs(values: Row) -> str:
     return ", ".join(f"{_words(name)} {value}" for name, value in values.items())
+
+
+def _named(what: str) -> str:
+    """A field by its name, anything else by its id."""
+    from keepstep.model.canonical import FIELDS
+
+    return _words(what) if what in FIELDS or what.startswith("custom:") else f"list, tag or reference {what}"
 
 
 def _words(name: Any) -> str:

@@ -12,7 +12,7 @@ from keepstep.model.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-app = typer.Typer(help="People who wait for a person's word: list, show, answer.", no_args_is_help=True)
+app = typer.Typer(help="People who wait for a person's word: list, show, overwritten, answer.", no_args_is_help=True)
 ANSWERS = ("same", "nobody", "leave", "stays", "lifted", "ask")
 Record = Annotated[str, typer.Argument(metavar="RECORD", help="The contact's id at the audience side.")]
 
@@ -28,12 +28,22 @@ def list_all(customer: CustomerId, as_json: AsJson = False) -> None:
             return await parked.listed(service, customer)
 
     found = run(read())
-    if found or as_json:
-        show(found, as_json)
-    else:
+    if as_json:
+        write(found)
+    elif not found:
         say("nobody is parked")
+    else:
+        _list(found)
     if found:
         raise typer.Exit(NEEDS_A_PERSON)
+
+
+def _list(found: "Sequence[dict[str, Any]]") -> None:
+    """One row a person; what to do about each reason once."""
+    plain = [{name: row.get(name) for name in ("record", "reason", "since", "answers")} for row in found]
+    show([{**row, "answers": ", ".join(row["answers"] or ()) or "none"} for row in plain], False)
+    for reason, then in {row["reason"]: row.get("next") for row in found}.items():
+        say(f"{reason}: {then}")
 
 
 @app.command("show")
@@ -50,8 +60,30 @@ def show_one(record: Record, customer: CustomerId, as_json: AsJson = False) -> N
     if as_json:
         write(found)
         return
-    show({name: value for name, value in found.items() if name != "alternatives"}, as_json)
-    show(found["alternatives"], as_json)
+    tables = ("alternatives", "overwritten")
+    show({name: value for name, value in found.items() if name not in tables}, as_json)
+    if found["overwritten"]:
+        show(found["overwritten"], as_json)
+    show([{**one, "why_not": one["why_not"] or "nothing"} for one in found["alternatives"]], as_json)
+
+
+@app.command("overwritten")
+def list_overwritten(customer: CustomerId, as_json: AsJson = False) -> None:
+    """What the CRM's import wrote over, with the values read before. Exit code 3 while one stands. Personal data."""
+
+    async def read() -> "Sequence[dict[str, Any]]":
+        from keepstep.wiring import overwritten
+
+        async with open_service(settings()) as service:
+            return await overwritten.listed(service, customer)
+
+    found = run(read())
+    if found or as_json:
+        show(found, as_json)
+    else:
+        say("nothing that is known of was written over")
+    if any(row["state"] in ("overwritten", "unknown") for row in found):
+        raise typer.Exit(NEEDS_A_PERSON)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, write
-from keepstep.cli.service import open_service
+from keepstep.cli.service import open_service, work_due
 from keepstep.model.errors import Blocked
 
 if TYPE_CHECKING:
@@ -116,13 +116,17 @@ def _telling(as_json: bool) -> AbstractContextManager[Told]:
 
 def _print(found: Mapping[str, Any]) -> None:
     people = {name: value for name, value in found["people"].items() if value}
-    show({"people": people, "only in the CRM": found["crm_only"]["people"], "steps": found["steps"]}, False)
+    alone = {name: value for name, value in found["crm_only"].items() if value}
+    steps = {f"steps at the {side} side": kinds or "none" for side, kinds in found["steps"].items()}
+    show({"people": people, "only in the CRM": alone, **steps}, False)
     if found["labels"]:
         show(found["labels"], False)
     show([{"platform": name, **cost} for name, cost in found["cost"].items()], False)
     opens = (found["window"] or {}).get("opens")
     window = f"; bulk work from {opens} on" if opens else ""
     say(f"about {found['webhooks']} webhooks of our own writes will come back{window}")
+    if found["questions"]:
+        say(f"{len(found['questions'])} people wait for a word: --json lists them under `questions`, with the evidence")
     say(
         f"nothing is written yet; to do exactly this: keepstep apply --customer {found['customer']} {found['checksum']}"
     )
@@ -143,7 +147,7 @@ def apply(
             telemetry.setup(service.settings.service.log, service.clock.now)
             done = await plans.apply(service, customer, checksum)
             if not done["refused"]:
-                await _begun(service, customer)
+                await work_due(service, customer)
             return done
 
     done = run(applied())
@@ -151,22 +155,12 @@ def apply(
         write(done)
     elif done["refused"]:
         say(f"nothing is written: {done['refused']}")
-        say(f"next: keepstep plan --customer {customer}")
+        if "the plan stays" not in done["refused"]:
+            say(f"next: keepstep plan --customer {customer}")
     else:
         say(f"{done['steps']} steps are on their way; `keepstep status --customer {customer}` shows how far they are")
+        say(f"what it writes can be taken back: keepstep undo --customer {customer} {done['run']}")
     if not as_json and done["dropped"]:
         say(f"changed since, left for the next plan: {', '.join(done['dropped'])}")
     if done["refused"]:
         raise typer.Exit(NEEDS_A_PERSON)
-
-
-async def _begun(service: "Service", customer: str) -> None:
-    """Where nobody serves, what is due now is done here."""
-    from keepstep import worker
-    from keepstep.wiring.lock import Served
-
-    try:
-        async with service.working():
-            await worker.once(service, customer)
-    except Served:
-        pass

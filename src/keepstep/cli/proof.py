@@ -36,18 +36,42 @@ def consent(
             return await proof.may_mail(service, customer, address)
 
     found = run(read())
-    write(found) if as_json else _told(found)
+    if as_json:
+        write(found)
+    elif address is None:
+        _certified(found)
+    else:
+        _told(found)
     if found.get("may_mail", "yes") != "yes" or found.get("verdict", "complete") != "complete":
         raise typer.Exit(NEEDS_A_PERSON)
 
 
+def _certified(found: dict[str, Any]) -> None:
+    show({name: value for name, value in found.items() if name != "records"}, False)
+    if found.get("records"):
+        show(found["records"], False)
+
+
 def _told(found: dict[str, Any]) -> None:
-    lists = ("people", "acts", "records")
-    show({name: value for name, value in found.items() if name not in lists}, False)
-    for name in lists:
-        if found.get(name):
-            say(name)
-            show([{key: value for key, value in row.items() if key != "acts"} for row in found[name]], False)
+    """The answer, then everybody who has the address with what each side says, then the acts on the address."""
+    say(f"{found['may_mail']}: {'; '.join(found['why'])}")
+    for one in found["people"]:
+        say(f"{one['record']} (CRM contact {one.get('crm') or 'none'}), {one.get('standing')}")
+        for side, read in (("audience side", one.get("audience")), ("CRM", one.get("crm_method"))):
+            say(f"  {side}: {read['says'] or 'says nothing'}, read {read['read']}" if read else f"  {side}: not read")
+        for act in one.get("acts") or ():
+            say("  " + _act(act))
+    ids = {act["id"] for one in found["people"] for act in one.get("acts") or ()}
+    for act in found["acts"]:
+        if act["id"] not in ids:
+            say(f"on the address, for {act['record_id']}: {_act(act)}")
+    if breaks := (found.get("ledger") or {}).get("breaks"):
+        say(f"the ledger's chain is broken at {len(breaks)} rows: --json names them")
+
+
+def _act(act: dict[str, Any]) -> str:
+    when = act.get("at") or f"between {act.get('after') or 'before we read'} and {act.get('before')}"
+    return f"opted {act['direction']} ({act['kind']}, by {act['source']}), {when}, act {act['id']}"
 
 
 def conflicts(
@@ -55,7 +79,7 @@ def conflicts(
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Fields that both sides changed, with both values, which are personal data, and whose was kept."""
+    """Fields in which both sides differ on purpose, with both values, which are personal data, and whose was kept."""
 
     async def read() -> list[dict[str, Any]]:
         from keepstep.wiring import proof

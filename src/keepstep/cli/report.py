@@ -93,6 +93,8 @@ def _figures(report: dict[str, Any]) -> Table:
 
 def _events(report: dict[str, Any]) -> Table:
     table = Table("what people, staff and the world did", "times", "", box=None)
+    for side, kinds in (report.get("events_by_side") or {}).items():
+        table.add_row(f"at {side.replace('_', ' ')}", str(_count(kinds)), "[dim]all that had to reach the other side")
     for kind, count in sorted((report.get("events") or {}).items()):
         table.add_row(str(kind).replace("_", " "), str(count), f"[dim]{EVENTS.get(kind, '')}")
     return table

@@ -32,8 +32,12 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "not_in_household": ("leave",),
     "archived": ("leave",),
     "merged": ("leave",),
+    "deceased": IDENTITY,
+    "survivor_unknown": ("nobody", "leave"),
     "consent_unknown": ("stays", "lifted"),
 }
+
+_OUTWEIGHED = ("name_differs", "deceased")
 
 
 def possible(person: Person) -> tuple[str, ...]:
@@ -74,15 +78,15 @@ def _only(crm: CrmContact, individuals: set[str]) -> CrmContact:
 
 
 def said_of(answer: Answer | None, found: Match) -> Match:
-    """A name that differs is no doubt where somebody said that it is the same person."""
-    if answer is None or answer.kind != "same" or found.reason != "name_differs" or found.crm is None:
+    """A name that differs, or a death, is no doubt where somebody said that it is the same person."""
+    if answer is None or answer.kind != "same" or found.reason not in _OUTWEIGHED or found.crm is None:
         return found
     meant = next((one for one in found.crm.individuals if one.record_id in answer.individuals), None)
     if meant is None:
         return found
     if found.crm.archived:
-        return Match("parked", "archived", found.crm)
-    return Match("same_person", crm=found.crm, individual=meant)
+        return replace(found, reason="archived")
+    return replace(found, verdict="same_person", reason="", individual=meant)
 
 
 def stays_out(person: Person) -> Person:

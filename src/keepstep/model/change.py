@@ -18,6 +18,8 @@ class Lane(IntEnum):
     bulk = 3
 
 
+# Kinds that replace a record as a whole: what one of them has not been answered for may still come and overwrite.
+REPLACING = ("opt_out", "set_fields")
 # Why a change is only inferred and nobody's own act or edit (design section 4, brake).
 Inferred = Literal["absence", "deletion", "bounce", "false"]
 
@@ -46,9 +48,16 @@ class Step:
     | crm | set_consent | contact, individual, method, opted_in |
     | crm | add_tag, remove_tag | contact, tag_id, tag, list_id |
     | crm | note | contact, text, act |
+    | crm | unlink | contact, record_id: our reference goes off the contact |
+    | crm | drop_phone, drop_address | contact, individual, method or address, was: what a run had added goes |
     | audience | opt_out | record_id, reason, source (Contact or Account) |
+    | audience | set_fields | record_id, values {field: name, phone {kind, raw} or address {kind, parts}}, was {field} |
     | audience | join, leave | record_id, list_ids |
+    | audience | enrol | contact, individual, email, first_name, last_name, phone, address, list_ids, evidence |
     | audience | tag_on, tag_off | record_id, list_ids [tag ids of the audience side] |
+
+    A step that restores what a run has written has `undo` besides: {run, at, rows [ids of what was written], seen
+    {value: what the other side says of it}}; an empty text in it empties the value.
     """
 
     party_id: str
@@ -119,7 +128,9 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """It was already so; no write was needed."""
+    """It was already so, or must not be; no write was made. `answer` as of `Done`."""
+
+    answer: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from keepstep.model.party import Act, Kind, Person
 
 # A false of unknown origin opts nobody out, and the default of our own import says nothing.
 BINDING: tuple[Kind, ...] = ("choice", "record", "address")
+# The code of an opt-out that a write of ours fell upon.
+RACED = "raced"
 # From the first to the last stamp that one run of the vendor's import sets, and between their clock and ours.
 AN_IMPORT_TAKES = 60.0
 
@@ -50,6 +52,7 @@ def observe_audience(
 ) -> Person:
     """Turn what the audience side says now into acts, against what was seen there: the reading, and the lines of
     reports that name the person, oldest first. Our own writes are no acts."""
+    person = _of_race(person, contact)
     for act in (*_of_reading(person, contact), *_of_lines(person, contact, lines, policy or Policy())):
         person = with_act(person, act)
     is_in = contact.consent is Consent.opted_in and not contact.deleted
@@ -71,6 +74,24 @@ def _of_reading(person: Person, contact: AudienceContact) -> list[Act]:
     if contact.deleted and not (person.deleted and not _again(person, "record", contact.deleted_at)):
         acts.append(_out(person, contact, "record"))
     return acts
+
+
+def _of_race(person: Person, contact: AudienceContact) -> Person:
+    """An own opt-out that a write of ours fell upon, as an act: the record itself may not show it any more."""
+    if person.raced is None:
+        return person
+    act = Act(
+        id="",
+        side=Side.audience,
+        kind="choice",
+        direction="out",
+        after=person.in_at,
+        before=max(contact.read_at, person.raced),
+        at=person.raced,
+        source="Contact",
+        code=RACED,
+    )
+    return with_act(replace(person, raced=None), act)
 
 
 def _own_opt_out(contact: AudienceContact) -> Instant | None:
@@ -165,7 +186,9 @@ def _way_back(contact: AudienceContact, acts: Iterable[Act]) -> Act | None:
 # --- what the CRM says -----------------------------------------------------------------------------------------------
 
 
-def observe_crm(person: Person, method: Method, crm: CrmContact, imports_opt_in: bool) -> Person:
+def observe_crm(
+    person: Person, method: Method, crm: CrmContact, imports_opt_in: bool, stood: Instant | None = None
+) -> Person:
     """Turn what the email method says now into acts, against what was seen there.
 
     Of a method that took another one's place nothing was seen yet: its `false` may be whatever methods are born with.
@@ -178,14 +201,16 @@ def observe_crm(person: Person, method: Method, crm: CrmContact, imports_opt_in:
     seen = replace(person, opted_in=method.opted_in)
     if method.opted_in:
         return replace(seen, true_at=crm.read_at)
-    kind = _false_kind(person, method, crm, imports_opt_in)
+    kind = _false_kind(person, method, crm, imports_opt_in, stood)
     if kind is None:
         return seen
     act = Act(id="", side=Side.crm, kind=kind, direction="out", after=person.true_at, before=crm.read_at, source="crm")
     return with_act(seen, replace(act, at=_touched_at(method)) if kind == "default" else act)
 
 
-def _false_kind(person: Person, method: Method, crm: CrmContact, imports_opt_in: bool) -> Kind | None:
+def _false_kind(
+    person: Person, method: Method, crm: CrmContact, imports_opt_in: bool, stood: Instant | None
+) -> Kind | None:
     """What a `false` means: seen to change, a choice; never seen set, unknown; of our own import, a default.
 
     Where this organization's imports are known to opt in, the `false` of an imported method that was changed after it
@@ -193,7 +218,7 @@ def _false_kind(person: Person, method: Method, crm: CrmContact, imports_opt_in:
     somebody whom the import merely matched may be opted in by staff.
     """
     if person.opted_in is True:
-        return "choice"
+        return "unknown" if _may_be_ours(person, stood) else "choice"
     if person.opted_in is None and not (person.imported and _created_by_us(person, method, crm)):
         return "unknown"
     known = person.acts[-1] if person.opted_in is False and false_kind(person) == "default" else None
@@ -203,6 +228,16 @@ def _false_kind(person: Person, method: Method, crm: CrmContact, imports_opt_in:
     if imports_opt_in and touched:
         return "choice"
     return None if known else "default"
+
+
+def _may_be_ours(person: Person, stood: Instant | None) -> bool:
+    """May we have written a `false` that was not there when we last looked, and forgotten it? Where a backup was put
+    back, and the audience side has given us a reason since."""
+    since = person.true_at if person.true_at is not None else float("-inf")
+    if stood is None or since >= stood:
+        return False
+    outs = [act for act in person.acts if act.side is Side.audience and act.direction == "out"]
+    return any(act.before > since and (act.after is None or act.after <= stood) for act in outs)
 
 
 def _touched_at(method: Method) -> Instant | None:

@@ -119,6 +119,7 @@ class Individual:
     record_id: str
     first_name: str | None = None
     last_name: str | None = None
+    suffix: str | None = None
     primary: bool = False
     deceased: bool = False
     methods: tuple[Method, ...] = ()

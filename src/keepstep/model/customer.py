@@ -13,8 +13,12 @@ class Policy:
     owners: which side wins when both changed a field differently. Email and consent always belong to the audience side.
     soft_bounces: what a soft bounce does: opt out at once, after `soft_bounce_count` of them in `soft_bounce_span`, or
     nothing. lists_to: lists become tags, or one custom field named `lists_field`, of which a person on several lists
-    gets the first of `lists_precedence`. contact_tags_prefix: the audience side's own tags travel under it; empty: not.
-    stage: nothing is written, only the CRM side and opt-outs, or both sides. bulk_days, bulk_hours, bulk_zone: when
+    gets the first of `lists_precedence`. fields_to_audience: the fields that staff's edits are written back of.
+    missing_lists: a tag of the prefix that is no list's waits, or gets a list made. contact_tags_prefix: the audience
+    side's own tags travel under it; empty: not. stage: nothing is written, only the CRM side and opt-outs, or both
+    sides. crm_only: people whom only the CRM has are left
+    alone, remembered as external, or created at the audience side, on the lists of their tags and on `crm_only_list`,
+    with the nonprofit's own `permission_evidence` why they may be mailed. bulk_days, bulk_hours, bulk_zone: when
     bulk work may be written (stage.py).
     """
 
@@ -31,6 +35,8 @@ class Policy:
     soft_bounce_count: int = 3
     soft_bounce_span: float = 2_592_000.0
     contact_webhooks: bool = False
+    fields_to_audience: tuple[str, ...] = ()
+    missing_lists: Literal["wait", "create"] = "wait"
     owners: dict[str, Side] = field(
         default_factory=lambda: {
             "first_name": Side.crm,
@@ -48,6 +54,9 @@ class Policy:
     brake_floor: int = 20
     brake_share: float = 0.05
     stage: Literal["observe", "one_way", "both"] = "both"
+    crm_only: Literal["leave", "external", "create"] = "leave"
+    crm_only_list: str = ""
+    permission_evidence: str = ""
     bulk_days: tuple[str, ...] = ()
     bulk_hours: str = ""
     bulk_zone: str = "UTC"
@@ -55,7 +64,8 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cadence:
-    """How often each chore runs, in seconds. The sweep runs less often where the day's calls would not carry it."""
+    """How often each chore runs, in seconds. A sweep runs less often where the calls of a day, or of the CRM's hours,
+    would not carry it."""
 
     changed: float = 3600.0
     opted_out: float = 900.0
@@ -65,9 +75,10 @@ class Cadence:
     reports: float = 3600.0
     sweep: float = 86400.0
     crm_changed: float = 3600.0
-    crm_sweep: float = 604800.0
+    crm_sweep: float = 86400.0
     obligations: float = 300.0
     subscription: float = 86400.0
+    reconcile: float = 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,37 +8,50 @@ The only home of sync policy. Pure: nothing here waits, reads a clock, or knows 
     notes     one for a bounce, a deletion, a complaint    notes.py
     fields    three-way per field, owner wins a conflict   fields.py
     lists     three-way per list and tag                   membership.py
+    enrol     who is there in the CRM only                 enrol.py
+    moved     whom staff took to another household         whereabouts.py
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from keepstep.model.answers import may_lift, stays_out
+from keepstep.model.brake import inferred_from, without_discarded
 from keepstep.model.canonical import email
 from keepstep.model.change import Lane, Step, a_step
-from keepstep.model.consent import false_kind, observe_crm, returned, standing, unlifted
+from keepstep.model.consent import RACED, false_kind, observe_crm, returned, standing, unlifted
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual, Method, Side
 from keepstep.model.customer import Policy
+from keepstep.model.enrol import Verdict, enrolments
 from keepstep.model.fields import Pair, compare, mail_of
 from keepstep.model.identify import Wanted, identified, needs_look_up
 from keepstep.model.match import confirm
-from keepstep.model.membership import memberships, withheld
+from keepstep.model.membership import crowded, labels_are_old, memberships, withheld
 from keepstep.model.notes import notes
 from keepstep.model.party import Act, Note, Party, Person, Readings, Setting, individual_of, primary_first
+from keepstep.model.restore import Scene, restoring
+from keepstep.model.whereabouts import as_merged, carried, looked_for, reference
 
 __all__ = ["Decision", "Note", "Setting", "decide", "needs_look_up"]
 
+_BY_STAFF = {"reason": "Opted out in the CRM", "source": "Account"}
 Shut = Mapping[str, list[tuple[Individual, Method]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The party as now seen, the writes it wants, the acts that were new, and what the journal should say."""
+    """The party as now seen, the writes it wants, the acts that were new, and what the journal should say. `crm_only`:
+    what becomes of a contact whom only the CRM has. `labels_are_old`: somebody left a list, which may be gone itself:
+    the lists are to be read before that is decided. `moves`: record id to the CRM contact that a
+    person is on by now, of those who are no longer of this party."""
 
     party: Party
     steps: tuple[Step, ...]
     acts: tuple[tuple[str, Act], ...] = ()
     notes: tuple[Note, ...] = ()
+    crm_only: Verdict | None = None
+    labels_are_old: bool = False
+    moves: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide(party: Party, readings: Readings, setting: Setting) -> Decision:
@@ -53,14 +66,21 @@ def decide(party: Party, readings: Readings, setting: Setting) -> Decision:
     parked = {result.person.record_id: result.parked for result in results if result.parked}
     rules = (readings, setting.labels, setting.policy, parked)
     unheeded = [_note("tag_withheld", member, list_id=list_id) for member, list_id in withheld(party, *rules)]
+    crowds, old = crowded(party, *rules), labels_are_old(party, *rules)
     party, sets = memberships(party, *rules)
+    alone = enrolments(party, readings, setting)
     wanted = [*_opt_outs(party, readings), *(step for result in results for step in result.steps), *sets]
+    wanted += alone.steps if alone else ()
+    scene = Scene(party, readings, setting, {pair.person.record_id: pair for pair in pairs}, parked)
+    party, wanted, back = restoring(scene, wanted)
     steps = _allowed(party, wanted)
     left_out = {result.person.record_id: result.left_out for result in results if result.left_out}
-    people = tuple(_stands(one, wanted, steps, parked, left_out) for one in party.people)
+    people = _remembered([_stands(one, wanted, steps, crowds | parked, left_out) for one in party.people])
     acts = tuple((person.record_id, act) for person in people for act in person.acts[before[person.record_id] :])
-    said = (*(note for result in results for note in result.notes), *unheeded)
-    return Decision(party=replace(party, people=people), steps=steps, acts=acts, notes=said)
+    said = (*(note for result in results for note in result.notes), *unheeded, *back)
+    party = replace(party, people=people)
+    moves = _moves(results, wanted)
+    return Decision(party=party, steps=steps, acts=acts, notes=said, crm_only=alone, labels_are_old=old, moves=moves)
 
 
 # --- people who are linked -------------------------------------------------------------------------------------------
@@ -71,7 +91,7 @@ def _paired(party: Party, readings: Readings, setting: Setting) -> tuple[list[Pa
     pairs, lost = [], []
     for person in primary_first(party, readings.crm) if readings.crm else ():
         contact = readings.audience.get(person.record_id)
-        found = _pair(party, person, contact, readings.crm, setting) if contact and readings.crm else None
+        found = _pair(party, person, contact, readings.crm, readings, setting) if contact and readings.crm else None
         if isinstance(found, Pair):
             pairs.append(found)
         elif found:
@@ -79,14 +99,19 @@ def _paired(party: Party, readings: Readings, setting: Setting) -> tuple[list[Pa
     return pairs, lost
 
 
-def _pair(party: Party, person: Person, contact: AudienceContact, crm: CrmContact, setting: Setting) -> Pair | Wanted:
+def _pair(
+    party: Party, person: Person, contact: AudienceContact, crm: CrmContact, readings: Readings, setting: Setting
+) -> Pair | Wanted:
     if crm.merged_into:
         return Wanted(person, parked="merged")
     person, individual = _settled_in(party, person, contact, crm, setting.policy)
     mail = mail_of(individual, person, contact.email) if individual else None
-    if individual is None or mail is None:
-        return Wanted(person, parked="address_gone" if individual else "individual_gone")
-    person = returned(stays_out(observe_crm(person, mail, crm, setting.imports_opt_in)), contact)
+    if individual is None:
+        return looked_for(party, person, contact, readings, setting)
+    if mail is None:
+        return Wanted(person, parked="address_gone")
+    person = carried(person, crm, setting.policy.reference_source)
+    person = returned(stays_out(observe_crm(person, mail, crm, setting.imports_opt_in, setting.stood)), contact)
     return Pair(party, replace(person, submission=None), contact, crm, individual, mail)
 
 
@@ -100,7 +125,8 @@ def _linked(pair: Pair, shut: Shut, setting: Setting) -> Wanted:
     member = pair.person.record_id
     lost = [_note("conflict", member, field=field) for field in fields.conflicts]
     said = [_note(kind, member, **data) for kind, data in fields.notes]
-    steps = (*consent.steps, *notes(pair), *fields.steps)
+    ours = reference(pair, setting.policy.reference_source)
+    steps = (*consent.steps, *notes(pair), *fields.steps, *ours)
     return Wanted(fields.person, steps, (*lost, *said), consent.parked or fields.parked)
 
 
@@ -110,8 +136,8 @@ def _settled_in(
     """The individual of a linked person. A merge may have given it another id: the proof is the same as at first."""
     individual = individual_of(crm, person)
     if individual is None:
-        base = (person.crm or {}).get("email")
-        found = confirm(crm, policy.reference_source, contact, (contact.email, base)).individual
+        base, source = (person.crm or {}).get("email"), policy.reference_source
+        found = confirm(as_merged(person, crm, source), source, contact, (contact.email, base)).individual
         if found and all(one.individual != found.record_id for one in party.people):
             return replace(person, individual=found.record_id, audience=None, crm=None, phone_method=None), found
     return person, individual
@@ -119,15 +145,18 @@ def _settled_in(
 
 def _opt_outs(party: Party, readings: Readings) -> list[Step]:
     """An opt-out seen in the CRM reaches the audience side whatever has become of the CRM's record, and of the person,
-    since. Nothing else does: a bounce is the audience side's own knowledge."""
+    since, and so does one of the audience side that a write of ours fell upon. Nothing else does: a bounce is the
+    audience side's own knowledge."""
     steps = []
     for person in party.people:
         contact = readings.audience.get(person.record_id)
-        out = any(act.side is Side.crm for act in unlifted(person.acts))
-        if out and contact and _may_opt_out(contact):
-            payload = {"record_id": person.record_id, "reason": "Opted out in the CRM", "source": "Account"}
+        out = unlifted(person.acts)
+        raced, there = any(act.code == RACED for act in out), any(act.side is Side.crm for act in out)
+        if (raced or there) and contact and _may_opt_out(contact):
+            reason = {"reason": "Opted out", "source": "Contact"} if raced else _BY_STAFF
+            payload = {"record_id": person.record_id, **reason}
             step = a_step(party.party_id, person.record_id, "opt_out", payload, side=Side.audience)
-            steps.append(replace(step, lane=Lane.consent))
+            steps.append(replace(step, lane=Lane.consent, inferred=inferred_from(unlifted(person.acts))))
     return steps
 
 
@@ -177,11 +206,11 @@ def _consent(pair: Pair, shut: Shut) -> Wanted:
 
 def _closings(pair: Pair, shut: Shut) -> list[Step]:
     """What is open is closed, and what does not say, once."""
-    steps = []
+    steps, why = [], inferred_from(standing(pair.person.acts, pair.contact.email))
     for individual, method in shut[pair.person.record_id]:
         mine = method.record_id == pair.mail.record_id
         if method.opted_in or (mine and method.opted_in is None and pair.person.opted_in is not False):
-            steps.append(_permission(pair, individual, method, opted_in=False))
+            steps.append(replace(_permission(pair, individual, method, opted_in=False), inferred=why))
     return steps
 
 
@@ -224,19 +253,36 @@ def _note(kind: str, record_id: str, **data: str) -> Note:
     return Note(kind=kind, record_id=record_id, data=data)
 
 
+def _moves(results: Iterable[Wanted], wanted: Sequence[Step]) -> dict[str, str]:
+    """Who goes to which contact now; nobody for whom something is still to be written here."""
+    busy = {step.member for step in wanted}
+    homes = {result.person.record_id: result.home for result in results if result.home}
+    return {member: home for member, home in homes.items() if member not in busy}
+
+
 def _refused(party: Party, step: Step) -> bool:
     person = party.person(step.member or "")
     return person is not None and person.was_refused(step.target, step.payload)
 
 
 def _allowed(party: Party, steps: Iterable[Step]) -> tuple[Step, ...]:
-    """One step a target, narrowing before widening. A write that the vendor refused for good is not asked for again
-    until it would say something else."""
+    """One step a target, narrowing before widening, what somebody asked for before what is only inferred. A write that
+    the vendor refused for good, or that somebody discarded, is not asked for again until it would say something else.
+    """
     unique: dict[tuple[Side, str], Step] = {}
-    for step in sorted(steps, key=lambda one: one.lane):
-        if not _refused(party, step):
-            unique.setdefault((step.side, step.target), step)
+    for step in sorted(steps, key=lambda one: (one.lane, one.inferred is not None)):
+        left = None if _refused(party, step) else without_discarded(party, step)
+        if left is not None:
+            unique.setdefault((left.side, left.target), left)
     return tuple(unique.values())
+
+
+def _remembered(people: Sequence[Person]) -> tuple[Person, ...]:
+    """A no is remembered while the sides differ; once all of a party are in step, the same would be another change.
+    Of whoever is left out nothing is wanted, for ever perhaps."""
+    if any(one.standing not in ("in_step", "left_out") for one in people):
+        return tuple(people)
+    return tuple(replace(one, discarded=()) for one in people)
 
 
 def _stands(
@@ -251,11 +297,12 @@ def _stands(
     if person.submission:
         return replace(person, standing="pending", reason=f"submission_{person.submission.state}")
     taken = [(step.side, step.target) for step in steps]  # by this person's step or by another member's, who goes first
-    mine = [(step.side, step.target) in taken for step in wanted if step.member == person.record_id]
-    if any(mine):
+    mine = [step for step in wanted if step.member == person.record_id]
+    if any((step.side, step.target) in taken for step in mine):
         return replace(person, standing="pending", reason="step_waiting")
     if mine:
-        return replace(person, standing="parked", reason="refused_by_vendor")
+        refused = any(person.was_refused(step.target, step.payload) for step in mine)
+        return replace(person, standing="parked", reason="refused_by_vendor" if refused else "discarded")
     if person.record_id in left_out:
         return replace(person, standing="left_out", reason=left_out[person.record_id])
     if person.individual:

@@ -1,6 +1,6 @@
 """Fields, three-way per field against what was seen: what changed on one side crosses, the owner wins a conflict.
 
-Only towards the CRM: writes of fields to the audience side are a route's choice and off (design section 4).
+Towards the CRM; what a route writes back to the audience side is decided by the same comparison, see toward.py.
 An empty value never travels; an unmapped field is in no payload. Address and custom fields hang on the household: they
 travel with its first person, and the others only fill what is empty.
 """
@@ -9,17 +9,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keepstep.model import canonical, custom
+from keepstep.model import canonical, custom, toward
+from keepstep.model.bound import Values, custom_values, in_play, lists_in_order
 from keepstep.model.canonical import FIELDS
 from keepstep.model.change import Step, a_step
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual, Method, Side
 from keepstep.model.custom import LISTS, Binding
 from keepstep.model.customer import Policy
 from keepstep.model.instant import Instant
+from keepstep.model.membership import without_list
+from keepstep.model.parts import in_parts
 from keepstep.model.party import Fields, Label, Party, Person, address_parts, audience_fields, primary_first
 
 NAMES = ("first_name", "last_name")
-Values = dict[str, str | None]
+# Verdicts that leave the base as it is.
+UNSETTLED = ("write", "withheld", "back", "lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,78 +86,53 @@ class Terms:
         return field == "email" or self.policy.owners.get(field, Side.crm) is Side.audience
 
 
-# --- custom fields ---------------------------------------------------------------------------------------------------
-
-
-def in_play(bindings: Iterable[Binding], labels: Iterable[Label], policy: Policy) -> dict[str, Binding]:
-    """The bindings that the route decides by, by key. The lists are choices under the names that they have now."""
-    names = {label.list_id: label.list_name for label in labels if label.kind == "list"}
-    found = {}
-    for one in bindings:
-        lists = one.audience.field_id == LISTS
-        wanted = policy.lists_to == "custom_field" if lists else policy.custom_fields == "by_name"
-        if wanted and not one.paused:
-            found[one.key] = replace(one, audience=replace(one.audience, choices=names)) if lists else one
-    return found
-
-
-def custom_values(contact: AudienceContact, bound: Mapping[str, Binding], policy: Policy) -> Values:
-    """What the audience side says now of each custom field, raw, by key."""
-    said = dict(contact.custom_fields)
-    return {
-        key: next(iter(_lists_in_order(contact, one, policy)), None)
-        if one.audience.field_id == LISTS
-        else said.get(one.audience.field_id)
-        for key, one in bound.items()
-    }
-
-
-def told_custom(contact: AudienceContact, bound: Mapping[str, Binding], policy: Policy) -> dict[str, str]:
-    """What a creation tells the CRM, by the names that its fields have there."""
-    values = custom_values(contact, bound, policy)
-    told = {one.crm.field_id: custom.to_crm(one, values[key]) for key, one in bound.items()}
-    return {name: value for name, value in told.items() if value}
-
-
-def _lists_in_order(contact: AudienceContact, lists: Binding, policy: Policy) -> list[str]:
-    """The lists of a person that have a name, those of the configured precedence first, then by name."""
-    names, wanted = lists.audience.choices, [canonical.text(name) for name in policy.lists_precedence]
-    ranks = {name: rank for rank, name in reversed(list(enumerate(wanted)))}
-    known = [one for one in contact.lists or () if one in names]
-    return sorted(known, key=lambda one: (ranks.get(canonical.text(names[one]), len(ranks)), names[one], one))
-
-
 # --- the comparison --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Both sides now, by field, and of custom fields what the CRM is to be told: None where it cannot be."""
+    """Both sides now, by field; of custom fields what the CRM is to be told, of fields that the route writes back what
+    the audience side is to be told: None where it cannot be."""
 
     here: Fields
     there: Fields
     told: Values
+    back: Fields
 
 
 def compare(pair: Pair, policy: Policy, bindings: Iterable[Binding] = (), labels: Iterable[Label] = ()) -> Compared:
     """Decide every field of one linked person."""
-    person, contact = pair.person, pair.contact
-    if not contact.whole or contact.deleted or contact.consent is Consent.opted_out:
-        return Compared(person)  # such a snapshot has an opinion on consent and deletion only
+    person = pair.person
+    if not speaks(pair.contact):
+        return Compared(person)
     terms = Terms(policy, in_play(bindings, labels, policy))
-    phone = phone_of(pair.individual, person, audience_fields(contact)["phone"], policy.phone_region)
-    sides = _sides(pair, phone, terms)
+    phone, sides = now(pair, terms)
     verdicts = {field: _verdict(field, sides, pair, terms) for field in terms.fields}
-    remarks = _remarks(verdicts, sides, pair, terms)
+    remarks = _remarks(verdicts, sides, pair, terms) | (
+        without_list(pair.crm, labels) if _speaks_for_household(pair) else {}
+    )
     seen = replace(_now_seen(pair, sides, verdicts, terms, remarks), phone_method=phone.record_id if phone else None)
     news = [key for key, value in remarks.items() if (person.audience or {}).get(key) != value]
     return Compared(
         seen,
         tuple(_writes(replace(pair, person=seen), sides, verdicts, terms)),
-        tuple(field for field in terms.fields if verdicts[field] == "conflict"),
+        tuple(field for field in terms.fields if verdicts[field] in ("conflict", "lost")),
         "email_edited_in_crm" if _edited(sides, verdicts, terms) else None,
         tuple((key.split(":")[1], {"field": key.split(":", 2)[2]}) for key in news),
     )
+
+
+def speaks(contact: AudienceContact) -> bool:
+    """Has this reading an opinion on fields? Of somebody deleted or opted out it has one on consent and deletion."""
+    return contact.whole and not contact.deleted and contact.consent is not Consent.opted_out
+
+
+def now(pair: Pair, terms: Terms) -> tuple[Method | None, Sides]:
+    """The phone that stands for the person, and both sides now."""
+    person, contact, policy = pair.person, pair.contact, terms.policy
+    phone = phone_of(pair.individual, person, audience_fields(contact)["phone"], policy.phone_region)
+    phone = phone or toward.new_phone(policy, pair.individual, (contact, (person.crm or {}).get("phone")))
+    return phone, _sides(pair, phone, terms)
 
 
 def mail_of(individual: Individual, person: Person, value: str | None) -> Method | None:
@@ -186,10 +165,14 @@ def _sides(pair: Pair, phone: Method | None, terms: Terms) -> Sides:
         values |= {key: None for key, one in terms.bound.items() if one.audience.field_id == LISTS}
     spoken = {key: custom.spoken(terms.bound[key].audience, value) for key, value in values.items()}
     held = dict(pair.crm.custom_fields)
+    here, there = audience_fields(pair.contact), _crm_fields(pair, phone)
+    kinds = {"phone": phone.type if phone else None, "address": pair.crm.address.kind if pair.crm.address else None}
+    goes = [field for field in terms.policy.fields_to_audience if not terms.empty(field, there[field])]
     return Sides(
-        here={**audience_fields(pair.contact), **spoken},
-        there={**_crm_fields(pair, phone), **{key: held.get(one.crm.field_id) for key, one in terms.bound.items()}},
+        here={**here, **spoken},
+        there={**there, **{key: held.get(one.crm.field_id) for key, one in terms.bound.items()}},
         told={key: custom.to_crm(terms.bound[key], value) for key, value in values.items()},
+        back={field: toward.told(field, there[field], kinds.get(field), here) for field in goes},
     )
 
 
@@ -204,15 +187,30 @@ def _crm_fields(pair: Pair, phone: Method | None) -> Fields:
 
 
 def _verdict(field: str, sides: Sides, pair: Pair, terms: Terms) -> str:
-    """agreed; write (to the CRM); keep (what is there); conflict: both changed, and the CRM side owns the field;
-    withheld: to be written, but nothing that the CRM takes says it."""
+    """agreed; write (to the CRM); keep (what is there); conflict: both changed, and the CRM side owns the field; back
+    (write to the audience side); lost: a conflict whose loser is overwritten; withheld: to be written, but nothing that
+    the other side takes says it."""
     ours, theirs = sides.here[field], sides.there[field]
     if terms.empty(field, ours):
-        return "keep"  # fill-only: a clear does not travel
-    if terms.fits(field, ours, theirs):
+        verdict = "keep"  # fill-only: a clear does not travel
+    elif terms.fits(field, ours, theirs):
         return "agreed"
-    verdict = _crossing(field, ours, theirs, pair, terms)
+    else:
+        verdict = _crossing(field, ours, theirs, pair, terms)
+    if verdict in ("keep", "conflict") and _goes_back(field, verdict, sides, pair, terms):
+        return "withheld" if sides.back[field] is None else "lost" if verdict == "conflict" else "back"
     return "withheld" if verdict == "write" and sides.told.get(field, "") is None else verdict
+
+
+def _goes_back(field: str, verdict: str, sides: Sides, pair: Pair, terms: Terms) -> bool:
+    """Did the CRM's value change alone, or does it win over the other one? Without a base it only fills."""
+    if field not in sides.back or (terms.of_household(field) and not _speaks_for_household(pair)):
+        return False
+    here, there = pair.person.audience or {}, pair.person.crm or {}
+    if field not in here or field not in there:
+        return terms.empty(field, sides.here[field])
+    cleared = terms.audience_owns(field) and not terms.same(field, sides.here[field], here[field])
+    return verdict == "conflict" or not (cleared or terms.same(field, sides.there[field], there[field]))
 
 
 def _crossing(field: str, ours: Any, theirs: Any, pair: Pair, terms: Terms) -> str:
@@ -220,7 +218,8 @@ def _crossing(field: str, ours: Any, theirs: Any, pair: Pair, terms: Terms) -> s
     empty, owned = terms.empty(field, theirs), terms.audience_owns(field)
     here, there = pair.person.audience or {}, pair.person.crm or {}
     if terms.of_household(field) and not _speaks_for_household(pair):
-        return "write" if empty and not _once_there(field, pair.party, terms) else "keep"
+        filled = empty and field not in pair.party.apart and not _once_there(field, pair.party, terms)
+        return "write" if filled else "keep"
     if field not in here or field not in there:
         return "write" if empty or owned or _filled_in(field, theirs, pair, terms) else "conflict"
     if terms.same(field, ours, here[field]):
@@ -249,8 +248,9 @@ def _filled_in(field: str, theirs: Any, pair: Pair, terms: Terms) -> bool:
 
 
 def _once_there(field: str, party: Party, terms: Terms) -> bool:
-    """What was there and is gone was cleared by staff: other members do not fill it again."""
-    return any(not terms.empty(field, (one.crm or {}).get(field)) for one in party.people)
+    """What was there and is gone was cleared by staff: other members do not fill it again. By the next decision only
+    that it was changed there is known."""
+    return any(field in one.moved or not terms.empty(field, (one.crm or {}).get(field)) for one in party.people)
 
 
 def _edited(sides: Sides, verdicts: Mapping[str, str], terms: Terms) -> bool:
@@ -260,14 +260,17 @@ def _edited(sides: Sides, verdicts: Mapping[str, str], terms: Terms) -> bool:
 
 def _remarks(verdicts: Mapping[str, str], sides: Sides, pair: Pair, terms: Terms) -> dict[str, str]:
     """What the journal should say once for each value: noted:KIND:FIELD, and the value."""
+    held = [field for field in terms.fields if verdicts[field] == "withheld"]
     said = {
-        f"noted:value_withheld:{field}": sides.here[field] for field in terms.bound if verdicts[field] == "withheld"
+        f"noted:value_withheld:{field}": (sides.here if field in terms.bound else sides.there)[field] for field in held
     }
     for key, one in terms.bound.items():
-        lists = _lists_in_order(pair.contact, one, terms.policy) if one.audience.field_id == LISTS else []
+        lists = lists_in_order(pair.contact, one, terms.policy) if one.audience.field_id == LISTS else []
         if len(lists) > 1 and sides.here[key]:
             said[f"noted:several_lists:{key}"] = ",".join(lists)
-    return said
+    there, written = pair.person.crm or {}, [field for field, verdict in verdicts.items() if verdict == "write"]
+    lost = [one for one in written if one in there and not terms.same(one, sides.there[one], there[one])]
+    return said | {f"noted:conflict:{one}": canonical.fingerprint((sides.here[one], sides.there[one])) for one in lost}
 
 
 # --- what becomes seen, and what is written --------------------------------------------------------------------------
@@ -278,13 +281,20 @@ def _now_seen(
 ) -> Person:
     """What is settled becomes seen; a field whose write is still wanted keeps its base until the write is done, as does
     a custom field that is not in play."""
-    settled = [field for field, verdict in verdicts.items() if verdict not in ("write", "withheld")]
+    settled = [field for field, verdict in verdicts.items() if verdict not in UNSETTLED]
+    # The loser is seen, the winner is still to be written: from the next decision on it is the one that changed.
+    lost = [field for field, verdict in verdicts.items() if verdict == "lost"]
     before = {key: value for key, value in (pair.person.audience or {}).items() if not key.startswith("noted:")}
     bare: Fields = dict.fromkeys(FIELDS)
     return replace(
         pair.person,
-        audience={**bare, **before, **{field: sides.here[field] for field in settled}, **remarks},
-        crm={**bare, **(pair.person.crm or {}), **{field: sides.there[field] for field in settled}},
+        audience={**bare, **before, **{field: sides.here[field] for field in (*settled, *lost)}, **remarks},
+        crm={
+            **bare,
+            **(pair.person.crm or {}),
+            **{field: sides.there[field] for field in settled},
+            **dict.fromkeys(lost),
+        },
         moved=_moved(pair, sides.there, verdicts, terms),
     )
 
@@ -315,19 +325,19 @@ def _writes(pair: Pair, sides: Sides, verdicts: Mapping[str, str], terms: Terms)
         payload = {**place, **here["address"], "was": there["address"]}
         steps.append(_write(pair, "set_address", payload, target="set_address"))
     named = {terms.bound[field].crm.field_id: field for field in wanted if field in terms.bound}
-    return [*steps, *_custom_writes(pair, sides, named)]
+    goes = [field for field, verdict in verdicts.items() if verdict in ("back", "lost")]
+    back = toward.set_fields(pair.party.party_id, pair.person, goes, sides.back, here)
+    return [*steps, *_custom_writes(pair, sides, named), *back]
 
 
 def _custom_writes(pair: Pair, sides: Sides, named: Mapping[str, str]) -> list[Step]:
-    """All of one contact in one write: the CRM takes them with the whole contact only (Virtuous facts 11). What it
-    refused to take together goes one by one, so that a value that it never takes keeps back no other."""
-    alone = [_set_custom(pair, sides, {name: field}, f"set_custom:{name}") for name, field in named.items()]
-    never = [one for one in alone if pair.person.was_refused(one.target, one.payload)]
-    rest = {name: field for name, field in named.items() if all(name not in one.payload["values"] for one in never)}
-    together = _set_custom(pair, sides, rest, "set_custom")
-    if len(rest) > 1 and pair.person.was_refused(together.target, together.payload):
-        return alone
-    return [together, *never] if rest else never
+    """All of one contact in one write: the CRM takes them with the whole contact only (Virtuous facts 11)."""
+    return in_parts(
+        pair.person,
+        tuple(named),
+        lambda some, target: _set_custom(pair, sides, {name: named[name] for name in some}, target),
+        "set_custom",
+    )
 
 
 def _set_custom(pair: Pair, sides: Sides, named: Mapping[str, str], target: str) -> Step:

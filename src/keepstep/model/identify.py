@@ -5,26 +5,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from keepstep.model import enrol
 from keepstep.model.answers import heeded, is_left_alone, is_nobody_of_these, said_of
+from keepstep.model.bound import in_play, told_custom
 from keepstep.model.change import Step, a_step
 from keepstep.model.consent import observe_audience, standing, standing_out
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual
 from keepstep.model.customer import Policy
-from keepstep.model.fields import in_play, mail_of, told_custom
+from keepstep.model.fields import mail_of
 from keepstep.model.match import Match, confirm, match
 from keepstep.model.membership import held_by, submitted_tags
 from keepstep.model.party import Fields, Note, Party, Person, Readings, Setting, audience_fields, sent_fields, with_tag
 
+# So many candidates are kept of a search, the likeliest first; of more the number.
+MOST = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one rule wants: the person as now seen, steps, notes, and why the person is parked or left out if so."""
+    """What one rule wants: the person as now seen, steps, notes, and why the person is parked or left out if so.
+    `home`: the CRM contact that somebody whom staff moved is on by now."""
 
     person: Person
     steps: tuple[Step, ...] = ()
     notes: tuple[Note, ...] = ()
     parked: str | None = None
     left_out: str | None = None
+    home: str | None = None
 
 
 def needs_look_up(person: Person, contact: AudienceContact | None, policy: Policy) -> bool:
@@ -43,12 +50,36 @@ def identified(party: Party, readings: Readings, setting: Setting) -> tuple[Part
             continue
         person = observe_audience(person, contact, readings.reports.get(person.record_id, ()), setting.policy)
         found = None if person.individual else _search(person, contact, readings, setting.policy)
+        if found is None and needs_look_up(person, contact, setting.policy):
+            found = enrol.matched(party, person, readings.crm)
+        notes = _explained(person, found) if found else ()
+        person = replace(person, compared=found.compared[:MOST]) if found else person
         if found and found.verdict == "confirmed":
             party, person, found = _attached(party, person, contact, found)
         party = party.with_person(person)
         if not person.individual:
-            strangers.append(_stranger(party, person, contact, found, setting))
+            strangers.append(replace(_stranger(party, person, contact, found, setting), notes=notes))
+        elif notes:
+            strangers.append(Wanted(person, notes=notes))
     return party, strangers
+
+
+def _explained(person: Person, found: Match) -> tuple[Note, ...]:
+    """Who was compared and what spoke for them, once for each finding: ids and words, no values."""
+    if not found.compared or found.compared[:MOST] == person.compared:
+        return ()
+    rows = [
+        {"contact": one.contact, "individual": one.individual, "evidence": list(one.evidence), "score": one.score}
+        | {"why_not": list(one.why_not)}
+        for one in found.compared[:MOST]
+    ]
+    more = {"more": len(found.compared) - MOST} if len(found.compared) > MOST else {}
+    if found.individual is None:
+        data = {"reason": found.reason, "candidates": rows, **more}
+        return (Note(kind="compared", record_id=person.record_id, data=data),)
+    meant = {name: rows[0][name] for name in ("contact", "individual", "evidence", "score")}
+    kind = "confirmed" if found.verdict == "confirmed" else "matched"
+    return (Note(kind=kind, record_id=person.record_id, data={**meant, "alternatives": rows[1:], **more}),)
 
 
 def _search(person: Person, contact: AudienceContact, readings: Readings, policy: Policy) -> Match | None:
@@ -59,11 +90,11 @@ def _search(person: Person, contact: AudienceContact, readings: Readings, policy
             return Match("parked", "merged" if readings.crm.merged_into else "archived", readings.crm)
         sent = person.submission.sent.get("email") if person.submission else None
         [crm] = heeded(person.answer, [readings.crm])
-        return confirm(crm, source, contact, (contact.email, sent))
+        return confirm(crm, source, contact, (contact.email, sent), policy.phone_region)
     if person.submission or _left_out(contact, policy) or person.record_id not in readings.candidates:
         return None
     candidates = heeded(person.answer, readings.candidates[person.record_id])
-    return said_of(person.answer, match(contact, candidates, source, readings.held))
+    return said_of(person.answer, match(contact, candidates, source, readings.held, policy.phone_region))
 
 
 def _left_out(contact: AudienceContact, policy: Policy) -> str | None:

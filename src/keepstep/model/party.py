@@ -14,6 +14,7 @@ from keepstep.model.contact import Address, AudienceContact, Consent, CrmContact
 from keepstep.model.custom import Binding
 from keepstep.model.customer import Policy
 from keepstep.model.instant import Instant
+from keepstep.model.likeness import Likeness
 
 Fields = dict[str, Any]
 Kind = Literal["choice", "address", "record", "unknown", "default"]
@@ -71,7 +72,9 @@ class Person:
     belong to the audience side, `opted_in` to the CRM side; `in_at` and `true_at` are the last readings that said
     yes. `filled`: fields of the household that were empty and were filled with this person's.
     `left`: lists that this person has left; they are kept out of every union. `added`: lists that we put this person on
-    for a tag that is not yet seen together with the membership. `refused`: (target, fingerprint) of steps.
+    for a tag that is not yet seen together with the membership. `raced`: when the person opted out under a write of
+    ours; no act yet. `refused`: (target, fingerprint) of steps; `discarded`: the same of what somebody said no to when
+    it was held by the brake. `carrier`: the CRM contact on which our reference to the person was last seen.
     """
 
     record_id: str
@@ -93,9 +96,13 @@ class Person:
     acts: tuple[Act, ...] = ()
     noted: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
+    discarded: tuple[tuple[str, str], ...] = ()
     submission: Submission | None = None
     filled: tuple[str, ...] = ()
+    raced: Instant | None = None
+    carrier: str | None = None
     answer: Answer | None = None
+    compared: tuple[Likeness, ...] = ()
     reread: bool = False
     standing: Standing = "pending"
     reason: str = "new"
@@ -106,14 +113,39 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """One value that a run has written and that is to be as it was before, see restore.py. `what`: a field by its key,
+    the id of a list or of the audience side's tag, or the reference. `kind`: the last step that wrote it, `payload` and
+    `answer` are that one's. `rows`: every write of it in the run; `at`: when somebody asked for it.
+    """
+
+    run: str
+    at: Instant
+    rows: tuple[int, ...]
+    member: str
+    kind: str
+    what: str
+    was: Any
+    wrote: Any
+    payload: Fields
+    answer: Fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """What we know of one party. `tags`: ids of the lists whose tag was last seen on the CRM contact; None: no base.
 
     Ids, because a tag that is renamed must not look like one removed and another added. `known` are the lists whose tag
     was ever compared; of any other one there is no base either.
 
+    `enrolled`: (individual, audience record) of people whom we created at the audience side; `kept_out`: (individual,
+    why) of those whom we tried to, or must not.
+
     `reread`, here for the CRM contact and on a person for the audience contact: the stored reading is older than a
     write of ours or a change we were told of, so it must be read again before the next decision.
+
+    `restore`: what is being undone. `apart`: lists whose tag and memberships, and household fields whose values on both
+    sides, differ since then and are to differ: only what somebody changes after that is news.
     """
 
     party_id: str
@@ -121,7 +153,11 @@ class Party:
     people: tuple[Person, ...] = ()
     tags: tuple[str, ...] | None = None
     known: tuple[str, ...] = ()
+    enrolled: tuple[tuple[str, str], ...] = ()
+    kept_out: tuple[tuple[str, str], ...] = ()
     reread: bool = False
+    restore: tuple[Restore, ...] = ()
+    apart: tuple[str, ...] = ()
 
     def person(self, record_id: str) -> Person | None:
         return next((person for person in self.people if person.record_id == record_id), None)
@@ -140,6 +176,8 @@ class Readings:
     `reports` every line of a mailing's report that names the person, oldest first.
 
     `held` says who holds an individual already, by its id, and under "submission" who holds the address looked up.
+    `barred`: addresses, canonical, at which nobody may be created at the audience side, and why. `labels_at`: when the
+    lists and tags themselves were read.
     """
 
     crm: CrmContact | None = None
@@ -147,6 +185,8 @@ class Readings:
     candidates: Mapping[str, tuple[CrmContact, ...]] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
     reports: Mapping[str, tuple[Report, ...]] = field(default_factory=dict)
+    barred: Mapping[str, str] = field(default_factory=dict)
+    labels_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,13 +212,15 @@ class Label:
 class Setting:
     """What a decision needs besides the party: the route's policy and labels, the moment, and one learned fact.
 
-    `imports_opt_in`: a method made by this organization's import was once seen opted in.
+    `imports_opt_in`: a method made by this organization's import was once seen opted in. `stood`: when a standstill
+    ended, after which we may have forgotten what we wrote before.
     """
 
     policy: Policy
     labels: tuple[Label, ...]
     now: Instant
     imports_opt_in: bool = False
+    stood: Instant | None = None
     bindings: tuple[Binding, ...] = ()
 
 
@@ -240,7 +282,8 @@ def with_tag(party: Party, list_id: str, tagged: bool) -> Party:
     """The party with this list's tag seen on it, or seen gone."""
     tags = set(party.tags or ()) | {list_id} if tagged else set(party.tags or ()) - {list_id}
     known = {list_id} | set(party.known if party.tags is not None else ())
-    return replace(party, tags=_sorted(tags), known=_sorted(known))
+    apart = without(party.apart, list_id) if tagged else party.apart
+    return replace(party, tags=_sorted(tags), known=_sorted(known), apart=apart)
 
 
 def without(ids: tuple[str, ...], gone: str) -> tuple[str, ...]:

@@ -5,13 +5,17 @@ A field becomes seen from the write's own answer (design section 4, seen, not se
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
+from keepstep.model import enrol
 from keepstep.model.canonical import ADDRESS_PARTS, fingerprint
 from keepstep.model.change import Step
 from keepstep.model.contact import Consent, Side
 from keepstep.model.instant import Instant
 from keepstep.model.party import Party, Person, Submission, sent_fields, with_lists, with_tag
+from keepstep.model.restore import ended, undone
+from keepstep.model.toward import plain
 
 Answer = Mapping[str, Any]
 
@@ -33,29 +37,49 @@ def withdrawn(party: Party, step: Step) -> Party:
 
 def refused(party: Party, step: Step) -> Party:
     """The vendor will never take this step; it is not asked for again in the same words."""
+    if step.kind == enrol.KIND:
+        return enrol.settled(party, step, None, "refused_by_vendor")
     person = party.person(step.member or "")
     if person is None:
         return party
+    if "undo" in step.payload:
+        party = ended(party, step.payload["undo"]["rows"])
     pairs = (*(pair for pair in person.refused if pair[0] != step.target), (step.target, fingerprint(step.payload)))
     return party.with_person(replace(person, refused=pairs, submission=None))
 
 
 def settle(party: Party, step: Step, answer: Answer) -> Party:
     """The party after a step that took effect. The written record must be read again before the next decision."""
+    if step.kind == enrol.KIND:
+        return enrol.settled(party, step, answer.get("record_id"), answer.get("left_out"))
     person = party.person(step.member or "")
     if person is None:
         return party
     party = party.with_person(replace(person, refused=tuple(p for p in person.refused if p[0] != step.target)))
-    party = _RULES[step.kind](party, party.person(person.record_id) or person, step.payload, answer)
-    return outdated(party, step.side, person.record_id)
+    person = party.person(person.record_id) or person
+    party = undone(party, person, step, answer) if "undo" in step.payload else _by_rule(party, person, step, answer)
+    return outdated(_raced(party, person.record_id, answer), step.side, person.record_id)
 
 
-def found_so(party: Party, step: Step) -> Party:
+def _by_rule(party: Party, person: Person, step: Step, answer: Answer) -> Party:
+    return _RULES[step.kind](party, person, step.payload, answer)
+
+
+def _raced(party: Party, record_id: str, answer: Answer) -> Party:
+    """An opt-out that our write fell upon is the person's own, whatever the record says now."""
+    raced, person = answer.get("raced"), party.person(record_id)
+    if not raced or person is None:
+        return party
+    out = Consent.opted_out if raced.get("written") else person.consent
+    return party.with_person(replace(person, raced=float(raced["at"]), consent=out))
+
+
+def found_so(party: Party, step: Step, answer: Answer = MappingProxyType({})) -> Party:
     """The party after a step that found nothing to do. Whoever had closed the method already may mean more by it than
     we do: it counts as unseen, and the next reading makes it an act."""
     if step.kind == "set_consent" and not step.payload["opted_in"]:
         return outdated(party, step.side, step.member or "")
-    return settle(party, step, {})
+    return settle(party, step, answer)
 
 
 def outdated(party: Party, side: Side, record_id: str) -> Party:
@@ -94,6 +118,11 @@ def _found(party: Party, _person: Person, _payload: Answer, answer: Answer) -> P
 def _linked(party: Party, _person: Person, payload: Answer, _answer: Answer) -> Party:
     """The reference is written; the next reading confirms reference and address together."""
     return replace(party, crm_id=str(payload["contact"]))
+
+
+def _as_read(party: Party, _person: Person, _payload: Answer, _answer: Answer) -> Party:
+    """Our reference is off; the next reading says so."""
+    return party
 
 
 def _values(*names: str) -> Callable[[Party, Person, Answer, Answer], Party]:
@@ -177,6 +206,12 @@ def _noted(party: Party, person: Person, payload: Answer, _answer: Answer) -> Pa
     return party.with_person(replace(person, noted=(*person.noted, str(payload["act"]))))
 
 
+def _fields_set(party: Party, person: Person, payload: Answer, answer: Answer) -> Party:
+    """Seen on both sides."""
+    sent = {field: plain(field, value) for field, value in payload["values"].items()}
+    return party.with_person(_seen(person, {**sent, **(answer.get("values") or {})}, sent))
+
+
 def _opted_out(party: Party, person: Person, _payload: Answer, _answer: Answer) -> Party:
     return party.with_person(replace(person, consent=Consent.opted_out))
 
@@ -185,6 +220,7 @@ _RULES: dict[str, Callable[[Party, Person, Answer, Answer], Party]] = {
     "submit": _found,
     "create": _created,
     "link": _linked,
+    "unlink": _as_read,
     "set_person": _values("first_name", "last_name"),
     "set_email": _value("email"),
     "set_phone": _value("phone"),
@@ -196,6 +232,7 @@ _RULES: dict[str, Callable[[Party, Person, Answer, Answer], Party]] = {
     "remove_tag": _tagged(added=False),
     "note": _noted,
     "opt_out": _opted_out,
+    "set_fields": _fields_set,
     "join": _membership(added=True),
     "leave": _membership(added=False),
     "tag_on": _membership(added=True),

@@ -8,7 +8,7 @@ The block decides nothing itself: what is planned is what `decide` wanted and su
 """
 
 from keepstep.pairing.apply import Applied, apply
-from keepstep.pairing.plan import Drawing, draw, linked_to
+from keepstep.pairing.plan import Drawing, created_from, draw, linked_to
 from keepstep.pairing.progress import Progress, begin, progress
 
-__all__ = ["Applied", "Drawing", "Progress", "apply", "begin", "draw", "linked_to", "progress"]
+__all__ = ["Applied", "Drawing", "Progress", "apply", "begin", "created_from", "draw", "linked_to", "progress"]

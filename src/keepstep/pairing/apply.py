@@ -1,6 +1,6 @@
 """Do exactly what was planned, or nothing. Who changed since is left for the next plan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -12,7 +12,7 @@ from keepstep.model.errors import Refused
 from keepstep.model.instant import Instant
 from keepstep.pairing import plan as drawn
 from keepstep.schema.tables import entry
-from keepstep.state import journal, plans, readings
+from keepstep.state import journal, plans, readings, runs
 from keepstep.state.plans import Plan
 
 # What makes somebody look at the plan again: as the brake of inferred changes (design section 4).
@@ -21,17 +21,20 @@ FLOOR, SHARE = 20, 0.05
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of it. `refused`: why nothing was let go. `dropped`: records of the parties that changed since."""
+    """What became of it. `refused`: why nothing was let go. `dropped`: records of the parties that changed since.
+    `run`: what `keepstep undo` calls it."""
 
     steps: int
     dropped: tuple[str, ...]
     refused: str | None = None
+    run: str | None = None
 
 
 def apply(
-    tx: Connection, desk: Desk, checksum: str, setting: Setting, accounts: Mapping[str, str], now: Instant
+    tx: Connection, desk: Desk, checksum: str, setting: Setting, accounts: Mapping[str, Sequence[str]], now: Instant
 ) -> Applied:
-    """Let go the steps of the plan with this checksum. Raises Refused where there is no such plan to be applied."""
+    """Let go the steps of the plan with this checksum. `accounts`: whatever the account of each platform is known by.
+    Raises Refused where there is no such plan to be applied."""
     plan = plans.get(tx, desk.customer_id)
     if plan is None or plan.state != "open" or plan.checksum != checksum:
         raise Refused(404, f"no open plan {checksum}; `keepstep plan --customer {desk.customer_id}` makes one")
@@ -41,20 +44,23 @@ def apply(
     if why := _why_not(tx, desk, plan, setting, accounts, stale):
         return Applied(0, people, why)
     plans.apply(tx, desk.customer_id, sorted(stale))
+    let_go = {row.party_id: None for row in rows if row.party_id not in stale}
+    run = runs.begin(tx, desk.customer_id, "plan", list(let_go), {"checksum": checksum}, now)
     queue.wake(tx, desk.customer_id, now)
-    applied = Applied(sum(row.party_id not in stale for row in rows), people)
-    said = {"checksum": checksum, "steps": applied.steps, "dropped": len(people)}
+    applied = Applied(sum(row.party_id not in stale for row in rows), people, run=run)
+    said = {"checksum": checksum, "run": run, "steps": applied.steps, "dropped": len(people)}
     journal.append(tx, desk.customer_id, [(now, None, "plan_applied", said)])
     return applied
 
 
 def _why_not(
-    tx: Connection, desk: Desk, plan: Plan, setting: Setting, accounts: Mapping[str, str], stale: set[str]
+    tx: Connection, desk: Desk, plan: Plan, setting: Setting, accounts: Mapping[str, Sequence[str]], stale: set[str]
 ) -> str | None:
     doc = plan.doc or {}
     if desk.route.policy.stage == "observe":
         return "the route only observes; set its stage to one_way or both first, the plan stays"
-    if dict(accounts) != doc.get("accounts"):
+    known = {name: {one, *(doc.get("names") or {}).get(name, ())} for name, one in (doc.get("accounts") or {}).items()}
+    if any(not known.get(name, set()) & set(some) for name, some in accounts.items()):
         return "a connection leads to another account than the one that was planned for"
     if drawn.mapping(desk, setting) != doc.get("mapping"):
         return "the mapping has changed: policy, lists, tags or custom fields"
@@ -73,5 +79,6 @@ def _stale(tx: Connection, desk: Desk, there: Mapping[str, str], now: Instant) -
 
 
 def _records(tx: Connection, desk: Desk, party_ids: set[str]) -> list[str]:
-    found = readings.load(tx, desk.customer_id, sorted(party_ids))
-    return sorted(person.record_id for party in found.values() for person in party.people)
+    found = readings.load(tx, desk.customer_id, sorted(party_ids)).values()
+    alone = [party.crm_id for party in found if party.crm_id and not party.people]
+    return sorted([*alone, *(person.record_id for party in found for person in party.people)])

@@ -14,28 +14,30 @@ from keepstep.model.canonical import fingerprint
 from keepstep.model.change import Lane, Step
 from keepstep.model.contact import CrmContact, Side
 from keepstep.model.decide import Decision, Setting
+from keepstep.model.enrol import KIND as ENROL
 from keepstep.model.errors import Transient
-from keepstep.model.foresee import after_links
+from keepstep.model.foresee import after_enrolments, after_links
 from keepstep.model.instant import Instant
 from keepstep.model.party import Label, Party, Readings
+from keepstep.pairing import doubts
 from keepstep.pairing.progress import progress
 from keepstep.queue import StepRow
-from keepstep.state import parties, plans, readings
+from keepstep.state import parties, plans, readings, strangers
 from keepstep.state.plans import Plan
 
 Row = dict[str, Any]
 # When bulk work may run is no part of what is done.
 TIMING = ("bulk_days", "bulk_hours", "bulk_zone")
-WIDENING = ("join", "tag_on")
+WIDENING = ("join", "tag_on", "enrol")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
     """What a plan is drawn from, beside the steps that are held.
 
-    contacts: the CRM contacts that links lead to. crm_only: how many contacts only the CRM has. accounts: the account
-    of each platform. cost: per platform, calls of a job. group_size: how many steps a job of a side and kind carries.
-    pace: per platform, calls an hour.
+    contacts: the CRM contacts that links and creations lead to. crm_only: how many contacts only the CRM has.
+    accounts: the account of each platform; names: whatever else each is known by. cost: per platform, calls of a
+    job. group_size: how many steps a job of a side and kind carries. pace: per platform, calls an hour.
     """
 
     setting: Setting
@@ -45,6 +47,7 @@ class Drawing:
     cost: Mapping[str, Callable[[str, int], int]]
     group_size: Callable[[str, str], int]
     pace: Mapping[str, float]
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -94,6 +97,11 @@ def linked_to(tx: Connection, customer_id: str) -> list[str]:
     return sorted({str(row.payload["contact"]) for row in queue.unsent(tx, customer_id) if row.kind == "link"})
 
 
+def created_from(tx: Connection, customer_id: str) -> list[str]:
+    """The CRM contacts of whom somebody waits to be created at the audience side."""
+    return sorted({str(row.payload["contact"]) for row in queue.unsent(tx, customer_id) if row.kind == ENROL})
+
+
 def draw(tx: Connection, desk: Desk, drawing: Drawing, now: Instant) -> Row:
     """Draw the plan and open it; what the command prints. Raises Transient where not everybody is decided yet."""
     plan = plans.get(tx, desk.customer_id)
@@ -108,16 +116,17 @@ def draw(tx: Connection, desk: Desk, drawing: Drawing, now: Instant) -> Row:
         "stage": planned_stage(desk),
         "first": plan.first,
         "people": _people(tx, desk, found),
-        "crm_only": {"policy": "leave", "people": drawing.crm_only},
+        "crm_only": _crm_only(tx, desk, found, drawing),
         "steps": _steps(found),
         "labels": _labels(found, drawing.setting.labels),
         "cost": _costs(desk, found, drawing),
         "webhooks": sum(step.side is Side.crm for step in (*found.now, *found.later)),
         "accounts": dict(drawing.accounts),
     }
-    sealed = {**doc, "mapping": mapping(desk, drawing.setting)}
+    names = {name: list(some) for name, some in drawing.names.items()}
+    sealed = {**doc, "mapping": mapping(desk, drawing.setting), "names": names}
     plans.open_one(tx, desk.customer_id, checksum, sealed, prints(rows), now)
-    return {**doc, "records": _records(found)}
+    return {**doc, "records": _records(tx, desk, found), "questions": doubts.questions(tx, desk, found.parked)}
 
 
 def seal(desk: Desk, rows: Iterable[StepRow], setting: Setting, accounts: Mapping[str, str]) -> str:
@@ -135,6 +144,7 @@ def _found(tx: Connection, desk: Desk, rows: Sequence[StepRow], drawing: Drawing
     for step in found.now:
         if step.kind == "link" and str(step.payload["contact"]) in drawing.contacts:
             links.setdefault(str(step.payload["contact"]), []).append(step)
+    found.later += _after_enrolments(tx, desk, found.now, drawing)
     homes = parties.party_of(tx, desk.customer_id, desk.route.crm, list(links))
     for contact in sorted(links):
         ids = sorted({*(step.party_id for step in links[contact]), *filter(None, [homes.get(contact)])})
@@ -143,6 +153,19 @@ def _found(tx: Connection, desk: Desk, rows: Sequence[StepRow], drawing: Drawing
         people = decision.party.people
         found.parked |= {one.record_id: one.reason for one in people if one.standing == "parked"}
     return found
+
+
+def _after_enrolments(tx: Connection, desk: Desk, now: Sequence[Step], drawing: Drawing) -> list[Step]:
+    made: dict[str, list[Step]] = {}
+    for step in now:
+        if step.kind == ENROL and str(step.payload["contact"]) in drawing.contacts:
+            made.setdefault(step.party_id, []).append(step)
+    found = readings.load(tx, desk.customer_id, sorted(made))
+    later: list[Step] = []
+    for party_id, steps in sorted(made.items()):
+        crm = drawing.contacts[str(steps[0].payload["contact"])]
+        later += after_enrolments(steps, found[party_id], crm, drawing.setting)
+    return later
 
 
 def _mine(desk: Desk, decision: Decision) -> list[Step]:
@@ -190,6 +213,18 @@ def _people(tx: Connection, desk: Desk, found: _Found) -> Row:
     return {**{name: said[name] for name in (*names, "waiting")}, **{key: dict(one) for key, one in _named(reasons)}}
 
 
+def _crm_only(tx: Connection, desk: Desk, found: _Found, drawing: Drawing) -> Row:
+    """Contacts whom only the CRM has, and what becomes of them; `created` counts people."""
+    linked = {str(step.payload["contact"]) for step in found.now if step.kind == "link"}
+    policy, known = desk.route.policy, strangers.counted(tx, desk.customer_id, but=linked)
+    said: Row = {"policy": policy.crm_only, "people": drawing.crm_only}
+    said["external"] = known["external"] if policy.crm_only == "external" else 0
+    said["created"] = sum(step.kind == ENROL for step in found.now)
+    said["left_out"] = known["left_out"] if policy.crm_only == "create" else 0
+    said["left_out_reasons"] = known["left_out_reasons"] if policy.crm_only == "create" else {}
+    return {**said, "evidence": policy.permission_evidence if policy.crm_only == "create" else None}
+
+
 def _named(reasons: Mapping[str, Counter[str]]) -> list[tuple[str, Counter[str]]]:
     return [(f"{key}_reasons", one) for key, one in reasons.items()]
 
@@ -217,7 +252,7 @@ def _labels(found: _Found, labels: Sequence[Label]) -> list[Row]:
         ids = step.payload.get("list_ids") or step.payload.get("lists") or [step.payload.get("list_id")]
         counts.update((str(one), step.kind) for one in ids if one)
     kinds = {"tagged": ("add_tag", "submit"), "untagged": ("remove_tag",)}
-    kinds |= {"joined": ("join", "tag_on"), "left": ("leave", "tag_off")}
+    kinds |= {"joined": ("join", "tag_on", "enrol"), "left": ("leave", "tag_off")}
     rows = []
     for label in sorted(labels, key=lambda one: (one.list_name, one.list_id)):
         numbers = {name: sum(counts[label.list_id, kind] for kind in some) for name, some in kinds.items()}
@@ -228,9 +263,9 @@ def _labels(found: _Found, labels: Sequence[Label]) -> list[Row]:
 def _costs(desk: Desk, found: _Found, drawing: Drawing) -> Row:
     """To apply asks each side for its account; what widens waits until opt-outs and lists are read again."""
     calls = Counter({desk.route.crm: 1, desk.route.audience: 1})
-    for wave in (found.now, found.later):
+    for wave, jobs in ((found.now, _jobs), (found.later, _jobs_of_each)):
         for platform, steps in _by_platform(desk, wave).items():
-            calls[platform] += sum(_job_calls(drawing, platform, *key) for key in _jobs(steps))
+            calls[platform] += sum(_job_calls(drawing, platform, *key) for key in jobs(steps))
             calls[platform] += int(platform == desk.route.audience and any(one.kind in WIDENING for one in steps))
     return {
         platform: {"calls": calls[platform], "hours": round(calls[platform] / drawing.pace[platform], 2)}
@@ -260,6 +295,12 @@ def _jobs(steps: Sequence[Step]) -> list[tuple[Side, str, int]]:
     return [*shared, *((side, kind, count) for (side, kind), count in alone.items())]
 
 
+def _jobs_of_each(steps: Sequence[Step]) -> list[tuple[Side, str, int]]:
+    """What follows a link is called for when that link is made, so that lists and tags of few people share a job."""
+    own = [step for step in steps if step.side is Side.audience]
+    return [*_jobs([step for step in steps if step not in own]), *((step.side, step.kind, 1) for step in own)]
+
+
 def _job_calls(drawing: Drawing, platform: str, side: Side, kind: str, count: int) -> int:
     size = drawing.group_size(str(side), kind)
     size = size if size > 1 else count
@@ -268,9 +309,12 @@ def _job_calls(drawing: Drawing, platform: str, side: Side, kind: str, count: in
     return full * cost(kind, size) + (cost(kind, rest) if rest else 0)
 
 
-def _records(found: _Found) -> list[Row]:
-    """Per person what would be written, without anybody's values."""
+def _records(tx: Connection, desk: Desk, found: _Found) -> list[Row]:
+    """Per person what would be written, and of a link whom to and why, without anybody's values."""
     kinds: dict[str, list[str]] = {}
     for step in (*found.now, *found.later):
         kinds.setdefault(step.member or "", []).append(step.kind)
-    return [{"record": record, "steps": sorted(kinds[record])} for record in sorted(kinds)]
+    targets = {step.member or "": str(step.payload["individual"]) for step in found.now if step.kind == "link"}
+    links = doubts.links(tx, desk, targets)
+    rows = {record: {"record": record, "steps": sorted(kinds[record])} for record in sorted(kinds)}
+    return [row | ({"link": links[record]} if record in links else {}) for record, row in rows.items()]

@@ -8,7 +8,7 @@ from keepstep import queue
 from keepstep.desk import Desk
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import entry
-from keepstep.state import customers, marks, parties, plans
+from keepstep.state import customers, marks, parties, plans, strangers
 
 # Whoever waits for the first sweep of the CRM side is marked again some seconds later.
 SOON = 60.0
@@ -35,6 +35,7 @@ class Progress:
 def begin(tx: Connection, desk: Desk, now: Instant) -> None:
     """From now on what is decided is held. Where nobody was in step yet, opt-outs are held as well."""
     plans.begin(tx, desk.customer_id, not parties.standings(tx, desk.customer_id, "in_step"), now)
+    strangers.under(tx, desk.customer_id, desk.route.crm, desk.route.policy.crm_only, now)
     queue.wake(tx, desk.customer_id, now)
 
 
@@ -46,7 +47,8 @@ def progress(tx: Connection, desk: Desk, now: Instant) -> Progress:
     mine = select(func.count()).select_from(entry).where(entry.c.customer_id == desk.customer_id)
     return Progress(
         read=sum(int((mark.data or {}).get("pages") or 0) for mark in sweeps),
-        swept=all(mark.mark is not None for mark in sweeps),
+        swept=all(mark.mark is not None for mark in sweeps)
+        and strangers.all_read(tx, desk.customer_id, desk.route.crm, desk.route.policy.crm_only),
         marked=tx.execute(mine.where(entry.c.due <= now + SOON)).scalar_one(),
         flying=len(queue.job_states(tx, desk.customer_id)),
         blocked=next(iter(blocked), None),

@@ -17,6 +17,7 @@ from keepstep.queue.slots import Fenced, Paused, Slot, claim, expire_leases, gua
 from keepstep.queue.steps import (
     StepRow,
     backlog,
+    hold_instead,
     hold_steps,
     let_go,
     replace_all_steps,
@@ -45,6 +46,7 @@ __all__ = [
     "give_back",
     "guard",
     "has_work",
+    "hold_instead",
     "hold_steps",
     "job_states",
     "let_go",

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy import exists as sql_exists
 
 from keepstep.database import upsert
-from keepstep.model.change import Lane
+from keepstep.model.change import REPLACING, Lane
 from keepstep.model.errors import Problem
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import customer, delivery, entry, job, mark, slot, step
@@ -179,7 +179,8 @@ def release(tx: Connection, held: Slot, now: Instant) -> Instant | None:
 
 
 def sendable(customer_id: str | ColumnElement[str]) -> ColumnElement[bool]:
-    """Unsent, not held, and no job under way writes the same target. Consent steps wait for no job."""
+    """Unsent, not held, and no job under way writes the same target. Consent steps wait for no job but for one that
+    replaces the same record and was never answered: it may still come, and overwrite whatever is written meanwhile."""
     flying = step.alias("flying")
     in_flight = sql_exists().where(
         flying.c.customer_id == step.c.customer_id,
@@ -188,7 +189,18 @@ def sendable(customer_id: str | ColumnElement[str]) -> ColumnElement[bool]:
         flying.c.target == step.c.target,
         flying.c.job_id.is_not(None),
     )
-    free = or_(step.c.lane == int(Lane.consent), ~in_flight)
+    lost = step.alias("lost")
+    unanswered = sql_exists().where(
+        lost.c.customer_id == step.c.customer_id,
+        lost.c.party_id == step.c.party_id,
+        lost.c.side == step.c.side,
+        lost.c.member == step.c.member,
+        lost.c.kind.in_(REPLACING),
+        job.c.customer_id == lost.c.customer_id,
+        job.c.id == lost.c.job_id,
+        job.c.state.in_(("sent", "unknown")),
+    )
+    free = and_(or_(step.c.lane == int(Lane.consent), ~in_flight), ~unanswered)
     return and_(step.c.customer_id == customer_id, step.c.job_id.is_(None), step.c.hold.is_(None), free)
 
 

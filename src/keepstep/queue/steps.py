@@ -160,8 +160,10 @@ def _columns(customer_id: str, item: Step, now: Instant) -> dict[str, Any]:
 
 
 def _follow(tx: Connection, customer_id: str, row: StepRow, item: Step) -> None:
-    if (row.lane, row.group, row.member, row.inferred) != (int(item.lane), item.group, item.member, item.inferred):
-        values = {"lane": int(item.lane), "grp": item.group, "member": item.member, "inferred": item.inferred}
+    """What came as a change stays one, though a sweep has found it as well by now."""
+    lane = min(row.lane, int(item.lane))
+    if (row.lane, row.group, row.member, row.inferred) != (lane, item.group, item.member, item.inferred):
+        values = {"lane": lane, "grp": item.group, "member": item.member, "inferred": item.inferred}
         tx.execute(update(step).where(step.c.customer_id == customer_id, step.c.id == row.id).values(values))
 
 

@@ -7,9 +7,10 @@ from keepstep.schema import columns as c
 
 metadata = c.metadata
 
-# A change that is only inferred, counted over a rolling day. why: absence | deletion | bounce | false.
-# state: counted (it went out) | held -> approved | discarded | overdue (an opt-out that waited for a day goes out).
-# A discarded one is never sent in these words (fingerprint of the step's payload).
+# A change that is only inferred, by what the step says (fingerprint of its payload).
+# why: absence | deletion | bounce | false. state: counted (it may go out) | held -> approved | overdue (an opt-out that
+# waited for a day goes out by itself); a discarded one is deleted, the person remembers it.
+# since: when it got into this state. shown: the checksum of the preview that a person last saw it in.
 inferred = Table(
     "inferred",
     metadata,
@@ -20,9 +21,9 @@ inferred = Table(
     c.words("fingerprint", key=True),
     c.words("kind"),
     c.words("why"),
-    c.count("lane"),
     c.instant("since"),
     c.words("state", default="counted"),
+    c.words("shown", null=True),
     Index(None, "customer_id", "state", "since"),
 )
 
@@ -57,6 +58,19 @@ reconciliation = Table(
     sqlite_autoincrement=True,
 )
 
+# A range of parties, those after one id and up to another ("" for all that follow), that was compared and is the same:
+# what both sides were read as and what we know then, as a fingerprint.
+bucket = Table(
+    "bucket",
+    metadata,
+    c.customer(),
+    c.words("after", key=True),
+    c.words("upto"),
+    c.words("fingerprint"),
+    c.json("tally"),
+    c.instant("at"),
+)
+
 # Something that a person let go at once and may undo. kind: plan | brake | reconcile | undo.
 # state: open (its writes are still made) -> ended -> undone.
 run = Table(
@@ -74,7 +88,8 @@ run = Table(
 # What is written for this party, until it rests, belongs to this run.
 run_party = Table("run_party", metadata, c.customer(), c.words("party_id", key=True), c.words("run"))
 
-# One write of a run, with what it found. state: kept -> undone | touched (somebody has changed it since).
+# One value written in a run, with what was found there. `what` names it within the payload: a field, a list.
+# state: kept -> undoing -> undone | touched (somebody has changed it since) | stays (it is not undone: why) | refused.
 written = Table(
     "written",
     metadata,
@@ -86,16 +101,17 @@ written = Table(
     c.words("member", null=True),
     c.words("side"),
     c.words("kind"),
-    c.words("target"),
+    c.words("what"),
     c.json("payload"),
     c.json("answer", null=True),
     c.words("state", default="kept"),
+    c.words("why", null=True),
     Index(None, "customer_id", "run", "id"),
     sqlite_autoincrement=True,
 )
 
 # A contact that only the CRM has. standing: external (remembered, never asked about again) | wanted -> enrolled |
-# left_out, with the reason.
+# left_out, with the reason. evidence: of whom we created, by what permission; kept for good.
 stranger = Table(
     "stranger",
     metadata,
@@ -103,6 +119,7 @@ stranger = Table(
     c.words("record_id", key=True),
     c.words("standing"),
     c.words("reason", null=True),
+    c.words("evidence", null=True),
     c.instant("since"),
     Index(None, "customer_id", "standing"),
 )

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from keepstep.model.contact import Side
 from keepstep.model.customer import Policy
 from keepstep.model.stage import DAYS, hours_of
+from keepstep.model.toward import FIELDS, unknown
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -136,9 +137,20 @@ def zone(value: Any) -> str:
         raise ValueError('is no time zone; write its name, e.g. "America/Phoenix"') from None
 
 
+def fields_to_audience(value: Any) -> tuple[str, ...]:
+    """Fields that are written back. Consent goes by a way of its own, and only towards "off"."""
+    names = tuple(each.strip() for each in texts(value))
+    if "email" in names:
+        raise ValueError("cannot hold email: the audience side owns it; leave it out")
+    if wrong := unknown(names):
+        raise ValueError(f"{wrong[0][:40]!r} is no field that can be written back; choose of {', '.join(FIELDS)}")
+    return tuple(name for name in FIELDS if name in names)
+
+
 # Fields whose type does not say what they may hold.
 NAMED: dict[str, Callable[[Any], Any]] = {
     "owners": owners,
+    "fields_to_audience": fields_to_audience,
     "bulk_days": days,
     "bulk_hours": hours,
     "bulk_zone": zone,
@@ -155,6 +167,12 @@ def contradictions(policy: Policy) -> list[tuple[str, str]]:
         )
     if policy.lists_to == "custom_field" and not policy.lists_field.strip():
         found.append(("lists_to", "needs lists_field; name the custom field that the lists go to"))
+    if policy.missing_lists == "create" and (policy.lists_to != "tags" or not other):
+        found.append(
+            ("missing_lists", "needs lists_to = tags and a tag_prefix that tells lists' tags from others; write wait")
+        )
+    if policy.crm_only == "create" and not policy.permission_evidence.strip():
+        found.append(("crm_only", "needs permission_evidence; say in a sentence why these people may be mailed"))
     return found
 
 

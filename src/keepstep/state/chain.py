@@ -5,8 +5,8 @@ write the tables can forge the whole chain: the nightly certificates hold how lo
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -63,38 +63,64 @@ class Chain:
     breaks: tuple[Break, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How far a ledger was followed: the last row and its seal, and what was found. `earlier`: the seal before the last
+    one; `held`: the seal that was looked for was met; `whole`: there are no more rows."""
+
+    rows: int = 0
+    after: int = 0
+    head: str = ""
+    earlier: str = ""
+    last: int | None = None
+    held: bool = False
+    whole: bool = False
+    breaks: tuple[Break, ...] = ()
+
+
 def check(tx: Connection, customer_id: str, ended: str | None = None) -> Chain:
-    """Follow the whole chain. `ended`: a seal that a certificate once gave as its end, which must still be in it.
+    """Follow the whole chain, a portion of it in memory at a time. `ended`: see `follow`."""
+    walk = Walk()
+    while not walk.whole:
+        walk = follow(tx, customer_id, walk, ended)
+    return found(walk, ended)
+
+
+def follow(tx: Connection, customer_id: str, walk: Walk, ended: str | None = None) -> Walk:
+    """Follow the chain for one portion more. `ended`: a seal that a certificate once gave as its end, which must still
+    be in it.
 
     What is left of a customer that was erased earlier stands first, without record or person, and proves nothing.
     """
-    count, before, earlier = 0, "", ""
-    breaks: list[Break] = []
-    held = ended in (None, "")
-    last: int | None = None
-    for row in _rows(tx, customer_id):
-        if not row["record_id"]:
-            before = earlier = row["seal"]
-            continue
-        count += 1
-        if seal(row, row["previous"]) != row["seal"]:
-            breaks.append(Break(row["id"], "changed"))
-        elif row["previous"] != before:
-            inserted = last is not None and row["previous"] == earlier
-            breaks.append(Break(last if inserted else row["id"], "inserted" if inserted else "missing"))
-        held = held or row["seal"] == ended
-        before, earlier, last = row["seal"], before, row["id"]
-    if not held:
-        breaks.append(Break(None, "missing"))
-    return Chain(count, before, tuple(breaks))
+    mine = (act.c.customer_id == customer_id, act.c.id > walk.after)
+    rows = tx.execute(select(act).where(*mine).order_by(act.c.id).limit(PAGE)).mappings().all()
+    for row in rows:
+        walk = _followed(walk, dict(row), ended)
+    return replace(walk, whole=len(rows) < PAGE)
 
 
-def _rows(tx: Connection, customer_id: str) -> Iterator[dict[str, Any]]:
-    after = 0
-    while True:
-        page = select(act).where(act.c.customer_id == customer_id, act.c.id > after).order_by(act.c.id).limit(PAGE)
-        rows = [dict(row) for row in tx.execute(page).mappings()]
-        yield from rows
-        if len(rows) < PAGE:
-            return
-        after = rows[-1]["id"]
+def found(walk: Walk, ended: str | None = None) -> Chain:
+    """What a walk to the end has found."""
+    lost = not (walk.held or ended in (None, ""))
+    return Chain(walk.rows, walk.head, (*walk.breaks, Break(None, "missing")) if lost else walk.breaks)
+
+
+def _followed(walk: Walk, row: Mapping[str, Any], ended: str | None) -> Walk:
+    own = row["seal"]
+    if not row["record_id"]:
+        return replace(walk, after=row["id"], head=own, earlier=own)
+    breaks = walk.breaks
+    if seal(row, row["previous"]) != own:
+        breaks = (*breaks, Break(row["id"], "changed"))
+    elif row["previous"] != walk.head:
+        inserted = walk.last is not None and row["previous"] == walk.earlier
+        breaks = (*breaks, Break(walk.last if inserted else row["id"], "inserted" if inserted else "missing"))
+    return Walk(
+        rows=walk.rows + 1,
+        after=row["id"],
+        head=own,
+        earlier=walk.head,
+        last=row["id"],
+        held=walk.held or own == ended,
+        breaks=breaks,
+    )

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Integer, bindparam, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, delete, func, select, update
 
 from keepstep.database import portions
+from keepstep.model.instant import Instant
 from keepstep.schema.tables import delivery
 
 # Built once: every turn asks it.
@@ -58,6 +59,16 @@ def put_back(tx: Connection, customer_id: str, platform: str) -> None:
 def _moved(tx: Connection, customer_id: str, platform: str, before: str, after: str) -> None:
     mine = (delivery.c.customer_id == customer_id, delivery.c.platform == platform, delivery.c.state == before)
     tx.execute(update(delivery).where(*mine).values(state=after))
+
+
+def prune(tx: Connection, customer_id: str, before: Instant, most: int = 1000) -> int:
+    """Forget those that came before and were read, some at a time; how many more there may be."""
+    mine = (delivery.c.customer_id == customer_id, delivery.c.received < before)
+    read = delivery.c.state.in_(("parsed", "refused"))
+    ids = list(tx.execute(select(delivery.c.id).where(*mine, read).limit(most)).scalars())
+    for some in portions(ids):
+        tx.execute(delete(delivery).where(*mine, delivery.c.id.in_(some)))
+    return len(ids) if len(ids) == most else 0
 
 
 def counts(tx: Connection, customer_id: str) -> dict[str, int]:

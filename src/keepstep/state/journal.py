@@ -4,12 +4,16 @@ party's past over."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import alias, journal
 
 Line = tuple[Instant, str | None, str, Mapping[str, Any] | None]
+
+
+# Whole parties, or single people of one, became part of another; `from` is where they were before.
+CAME = ("merged", "moved")
 
 
 def append(tx: Connection, customer_id: str, lines: Sequence[Line]) -> None:
@@ -21,22 +25,26 @@ def append(tx: Connection, customer_id: str, lines: Sequence[Line]) -> None:
 
 
 def of_party(tx: Connection, customer_id: str, party_id: str, until: Instant | None = None) -> list[dict[str, Any]]:
-    """The lines of a party and of those merged into it, in the order they were added, up to and including `until`."""
+    """The lines of a party, of those merged into it and of those that people came from, until they came; in the order
+    they were added, up to and including `until`."""
     found: dict[int, dict[str, Any]] = {}
     asked: set[str] = set()
-    ask = [party_id]
+    ask: list[tuple[str, int | None]] = [(party_id, None)]
     while ask:
-        asked.add(ask[0])
-        for row in _lines(tx, customer_id, ask.pop(0)):
+        one, last = ask.pop(0)
+        asked.add(one)
+        for row in _lines(tx, customer_id, one):
+            if last is not None and row["id"] > last:
+                break
             found[row["id"]] = row
-            if row["kind"] == "merged" and row["data"] and row["data"].get("from") not in {None, *asked}:
-                ask.append(row["data"]["from"])
+            if row["kind"] in CAME and row["data"] and row["data"].get("from") not in {None, *asked}:
+                ask.append((row["data"]["from"], row["id"] if row["kind"] == "moved" else None))
     return [found[key] for key in sorted(found) if until is None or found[key]["at"] <= until]
 
 
 def _lines(tx: Connection, customer_id: str, party_id: str) -> list[dict[str, Any]]:
     mine = select(journal).where(journal.c.customer_id == customer_id, journal.c.party_id == party_id)
-    return [dict(row) for row in tx.execute(mine).mappings()]
+    return [dict(row) for row in tx.execute(mine.order_by(journal.c.id)).mappings()]
 
 
 def of_record(
@@ -54,6 +62,12 @@ def latest(tx: Connection, customer_id: str, kinds: Sequence[str] = (), limit: i
     if kinds:
         mine = mine.where(journal.c.kind.in_(kinds))
     return [dict(row) for row in tx.execute(mine.order_by(journal.c.id.desc()).limit(limit)).mappings()]
+
+
+def count(tx: Connection, customer_id: str, kind: str) -> int:
+    """How many lines of a kind there are."""
+    mine = select(func.count()).where(journal.c.customer_id == customer_id, journal.c.kind == kind)
+    return int(tx.execute(mine).scalar_one())
 
 
 def since(tx: Connection, customer_id: str, kind: str, at: Instant, side: str | None = None) -> list[dict[str, Any]]:

@@ -1,11 +1,12 @@
-"""Which list goes with which tag: ids are the link, names are labels. state: live, paused, gone."""
+"""Which list goes with which tag: ids are the link, names are labels. state: live, paused, gone. kind: list, tag (of
+the audience side), none: a tag that is no list's, under the id `tag:ID`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
-from keepstep.database import replacing, upsert
+from keepstep.database import portions, replacing, upsert
 from keepstep.schema.tables import label
 
 
@@ -44,6 +45,12 @@ def put(tx: Connection, customer_id: str, labels: Sequence[Label]) -> None:
     rows = [{"customer_id": customer_id, **asdict(item)} for item in labels]
     others = [column.name for column in _COLUMNS if column.name != "list_id"]
     upsert(tx, label, rows, replacing(*others))
+
+
+def drop(tx: Connection, customer_id: str, list_ids: Sequence[str]) -> None:
+    """Forget these: a tag that waited for a list and does no more."""
+    for some in portions(list_ids):
+        tx.execute(delete(label).where(label.c.customer_id == customer_id, label.c.list_id.in_(some)))
 
 
 def set_state(tx: Connection, customer_id: str, list_id: str, state: str, reason: str | None = None) -> None:

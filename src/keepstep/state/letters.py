@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from keepstep.model import enrol
 from keepstep.model.canonical import fingerprint
 from keepstep.model.party import Party, Person
 from keepstep.schema.tables import journal
@@ -34,15 +35,20 @@ def cause(letter: Letter) -> str:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Whose letter it is: the party as stored, and the person whose mark it left, with the words that were refused."""
+    """Whose letter it is: the party as stored, and the person whose mark it left, with the words that were refused; or
+    the individual who was not to be created."""
 
     party: Party | None = None
     person: Person | None = None
     words: str | None = None
+    individual: str | None = None
 
     def freed(self) -> Party | None:
         """The party without the mark, so that the next decision decides anew; None where there is none. The same words
         may be marked twice: together with others there was nothing else left to say."""
+        if self.party is not None and self.individual is not None:
+            others = tuple(pair for pair in self.party.kept_out if pair[0] != self.individual)
+            return replace(self.party, kept_out=others)
         if self.party is None or self.person is None:
             return None
         kept = tuple(pair for pair in self.person.refused if pair[1] != self.words)
@@ -55,6 +61,9 @@ def about(tx: Connection, customer_id: str, letter: Letter) -> About:
     party = readings.load(tx, customer_id, [party_id]).get(party_id) if party_id else None
     if party is None or letter["payload"] is None:
         return About(party)
+    if letter["kind"] == enrol.KIND:
+        one = str(letter["payload"]["individual"])
+        return About(party, individual=one if one in dict(party.kept_out) else None)
     words = fingerprint(letter["payload"])
     marked = [one for one in party.people if any(refused == words for _, refused in one.refused)]
     return About(party, marked[0], words) if marked else About(party)
@@ -84,4 +93,4 @@ def is_moot(tx: Connection, customer_id: str, letter: Letter, platform: str | No
     if letter["kind"] == "decide":
         last = history.latest(tx, customer_id, [found.party.party_id]) if found.party else {}
         return any(one.at > letter["at"] for one in last.values())
-    return found.person is None
+    return found.person is None and found.individual is None

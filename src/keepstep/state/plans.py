@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from keepstep.database import upsert
+from keepstep.database import portions, upsert
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import plan, plan_party
 
@@ -59,6 +59,13 @@ def apply(tx: Connection, customer_id: str, dropped: Sequence[str]) -> None:
     tx.execute(update(plan).where(plan.c.customer_id == customer_id).values(state="applied"))
     rows = [{"customer_id": customer_id, "party_id": one, "state": "dropped", "fingerprint": ""} for one in dropped]
     upsert(tx, plan_party, rows, lambda new: {"state": new.state})
+
+
+def leave(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> None:
+    """What is not sent yet for these parties of the applied plan is left for the next plan."""
+    for some in portions(list(party_ids)):
+        mine = (plan_party.c.customer_id == customer_id, plan_party.c.party_id.in_(some))
+        tx.execute(update(plan_party).where(*mine).values(state="dropped"))
 
 
 def discard(tx: Connection, customer_id: str) -> None:

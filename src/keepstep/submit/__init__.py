@@ -6,8 +6,10 @@ decided.py  T2: what was decided becomes steps, jobs and what is now seen, in on
 holds.py    what a stage, a plan or the hours of bulk work keep from being sent
 custody.py  whose turn it is where somebody gets an address that another person of ours still has
 past.py     what was decided and what became known, kept as it was
+lost.py     where somebody is whose individual is gone from its household
 calls.py    the vendor calls and T3: outcomes, seen, journal
 confirm.py  what waits in the CRM's nightly batch
+standstill.py  what may have been forgotten by a service that stood still, or by a backup that was put back
 letters.py  dead letters whose cause is gone
 """
 

@@ -4,7 +4,7 @@ An intent is committed before each call. Recording an outcome is tried harder th
 stays `sent`, becomes unknown, and is looked at before anything is repeated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,24 +12,30 @@ from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
 from keepstep.desk import CALL_TIMEOUT, LEASE, LONGEST_JITTER, LONGEST_PAUSE, Desk, pause_after
-from keepstep.model.change import Accepted, Call, Dead, Done, Lane, Nothing, Outcome, Retry, Step, Unknown
+from keepstep.model.change import REPLACING, Accepted, Call, Dead, Done, Lane, Nothing, Outcome, Retry, Step, Unknown
 from keepstep.model.contact import Side
+from keepstep.model.enrol import KIND
 from keepstep.model.errors import Blocked, Missing, Permanent, Transient, Unanswered
 from keepstep.model.instant import Instant
+from keepstep.model.parts import goes_in_parts
 from keepstep.model.party import Party
 from keepstep.model.settle import found_so, outdated, refused, settle, submitted, withdrawn
 from keepstep.queue import Job, Slot, State, StepRow
 from keepstep.state import customers, dead_letters, journal, readings, submissions
-from keepstep.submit import custody, past
+from keepstep.submit import custody, past, strangers, written
 from keepstep.submit.decided import CREATING
+from keepstep.submit.moved import MANY, moved
 from keepstep.telemetry import Event
 
 TURN = 5.0
+SOON = 5.0
 TRIES = 5
 # An outage of some hours must not cost a person's work: after the fast tries come slow ones, and a day passes first.
 SLOW, SLOWEST = 60.0, 900.0
 ENOUGH = 86_400.0
 HOURLY = 3600.0
+# The journal's word for an opt-out that a write of ours fell upon.
+RACED = "raced_optout"
 LOOK_AFTER = {Side.audience: 120.0, Side.crm: 30.0}
 
 
@@ -44,18 +50,39 @@ class Result:
 
 async def make(desk: Desk, slot: Slot, jobs: Sequence[Job]) -> Slot:
     """Make the calls for at most one turn's time; what was not called becomes steps again."""
-    began = desk.clock.now()
+    began, busy = desk.clock.now(), set[str]()
     for number, job in enumerate(jobs):
         if desk.clock.now() - began > TURN:
             await desk.db.run(queue.give_back, slot, [rest.id for rest in jobs[number:]])
             return slot
+        if _in_the_way(job, busy):
+            await desk.db.run(queue.give_back, slot, [job.id], desk.clock.now() + SOON)
+            continue
         slot = await desk.db.run(_send, slot, job.id, desk.clock.now())
         result = await _call(desk, job)
         await desk.db.run(record, desk, slot, result, desk.clock.now())
+        busy |= _still_written(result)
         if result.blocked:
             await desk.db.run(queue.give_back, slot, [rest.id for rest in jobs[number + 1 :]])
             return slot
     return slot
+
+
+def _in_the_way(job: Job, busy: Collection[str]) -> bool:
+    """May this call come across one of this turn whose end is open? A job on lists runs on while others are written;
+    what replaces a record would undo it, or be undone."""
+    return job.side == Side.audience and any(f"{job.kind in REPLACING} {row.member}" in busy for row in job.steps)
+
+
+def _still_written(result: Result) -> set[str]:
+    """The people to whom a call of the audience side may yet do something, for whom nothing is replaced any more this
+    turn; and where it replaces them itself, for whom nothing else is written either."""
+    open_ends = [isinstance(one, (Accepted, Unknown)) for one in result.outcomes]
+    who = [row.member for row, is_open in zip(result.job.steps, open_ends, strict=True) if is_open]
+    if result.job.side != Side.audience:
+        return set()
+    also = [False] if result.job.kind in REPLACING else []
+    return {f"{replaces} {one}" for one in who for replaces in (True, *also)}
 
 
 async def look(desk: Desk, slot: Slot, job: Job) -> None:
@@ -130,15 +157,16 @@ def record(tx: Connection, desk: Desk, slot: Slot, result: Result, now: Instant)
     """Outcomes, seen and journal of one job, and a mark to look at its parties again."""
     queue.guard(tx, slot)
     found = readings.load(tx, desk.customer_id, sorted({row.party_id for row in result.job.steps}))
-    tally = _Tally(tx, desk, now, dict(found))
+    tally = _Tally(tx, desk, now, dict(found), large=len(result.job.steps) > MANY)
     for row, outcome in zip(result.job.steps, result.outcomes, strict=True):
         tally.take(row, outcome)
+    tally.parties |= written.keep(tx, desk, tally.meant, tally.parties, now)
     readings.save(tx, desk.customer_id, tally.parties.values())
     changed = [party for key, party in tally.parties.items() if party != found[key]]
     past.settled(tx, desk, changed, tally.ended, now)
     tally.settle(slot, result.job)
     custody.given_up(tx, desk, result.job.steps, now)
-    journal.append(tx, desk.customer_id, tally.lines)
+    journal.append(tx, desk.customer_id, [*tally.lines, *written.lines(tally.meant, now)])
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in sorted(found)], now)
     if result.blocked:
         platform = desk.route.crm if result.job.side == Side.crm else desk.route.audience
@@ -155,8 +183,8 @@ def block(tx: Connection, desk: Desk, platform: str, reason: str) -> None:
 class _Tally:
     """The steps of one job, sorted by how they ended."""
 
-    def __init__(self, tx: Connection, desk: Desk, now: Instant, parties: dict[str, Party]) -> None:
-        self.tx, self.desk, self.now, self.parties = tx, desk, now, parties
+    def __init__(self, tx: Connection, desk: Desk, now: Instant, parties: dict[str, Party], large: bool) -> None:
+        self.tx, self.desk, self.now, self.parties, self.large = tx, desk, now, parties, large
         self.done: list[int] = []
         self.again: dict[int, Instant] = {}
         self.dead: list[int] = []
@@ -165,21 +193,26 @@ class _Tally:
         self.vendor_id: str | None = None
         self.lines: list[tuple[Instant, str | None, str, dict[str, Any]]] = []
         self.ended: list[dict[str, Any]] = []
+        self.meant: list[tuple[StepRow, Outcome]] = []
 
     def take(self, row: StepRow, outcome: Outcome) -> None:
         step, outcome = row.as_step(), self._meant(row, outcome)
+        self.meant.append((row, outcome))
         self._line(row, outcome)
         if isinstance(outcome, (Done, Nothing, Dead)) or (row.kind == "submit" and not isinstance(outcome, Retry)):
             self.ended.append({"party": row.party_id, "side": row.side, "target": row.target})
         match outcome:
             case Done(answer):
-                self._keep(settle(self._party(row), step, answer))
+                before = self._party(row)
+                settled = settle(before, step, answer)
+                self._keep(moved(self.tx, self.desk, row, before, settled, self.now) if self.large else settled)
                 self._created(row)
+                self._raced(row, answer)
                 self.done.append(row.id)
-            case Nothing():
+            case Nothing(answer):
                 # At a second try it may have been our first one: its answer is all that was lost then.
                 party = self._party(row)
-                self._keep(settle(party, step, {}) if row.tries else found_so(party, step))
+                self._keep(settle(party, step, answer) if row.tries else found_so(party, step, answer))
                 self.done.append(row.id)
             case Accepted() if row.kind == "submit":
                 self._keep(submitted(self._party(row), step, "waiting", self.now))
@@ -200,6 +233,9 @@ class _Tally:
 
     def _meant(self, row: StepRow, outcome: Outcome) -> Outcome:
         """What an outcome comes to for this very step."""
+        if isinstance(outcome, Done) and row.kind == KIND:
+            party, outcome = strangers.arrived(self.tx, self.desk, row, self._party(row), outcome, self.now)
+            self._keep(party)
         if isinstance(outcome, Dead) and outcome.status == 409 and custody.is_carried(self.tx, self.desk, row):
             outcome = Retry(SLOW, outcome.reason)  # whoever has the address may let go of it; for a day there is time
         if isinstance(outcome, Dead) and self._never_dies(row, outcome):
@@ -241,6 +277,11 @@ class _Tally:
         self._keep(refused(self._party(row), step))
         if row.kind in CREATING:
             submissions.withdraw(self.tx, self.desk.customer_id, row.member or "")
+        self.dead.append(row.id)
+        if not goes_in_parts(step, outcome.status):
+            self._letter(row, outcome)
+
+    def _letter(self, row: StepRow, outcome: Dead) -> None:
         dead_letters.add(
             self.tx,
             self.desk.customer_id,
@@ -254,7 +295,6 @@ class _Tally:
             answer={"status": outcome.status},
             tries=row.tries + 1,
         )
-        self.dead.append(row.id)
         tries = row.tries + 1
         telemetry.report(Event.dead_letter, self.desk.customer_id, side=row.side, kind=row.kind, tries=tries)
 
@@ -283,6 +323,12 @@ class _Tally:
 
     def _keep(self, party: Party) -> None:
         self.parties[party.party_id] = party
+
+    def _raced(self, row: StepRow, answer: Mapping[str, Any]) -> None:
+        """An opt-out that fell between our reading of a record and our replacing it was found."""
+        if raced := answer.get("raced"):
+            said = {"record": row.member, "written": bool(raced.get("written"))}
+            self.lines.append((self.now, row.party_id, RACED, said))
 
     def _line(self, row: StepRow, outcome: Outcome) -> None:
         why = getattr(outcome, "reason", "")

@@ -24,6 +24,7 @@ from keepstep.ports import Page
 from keepstep.queue import Slot
 from keepstep.state import journal, marks, readings, snapshots, submissions
 from keepstep.state.marks import Mark
+from keepstep.submit import standstill
 
 HOUR, DAY = 3600.0, 86_400.0
 AFTER_BATCH = (300.0, 1800.0)
@@ -52,6 +53,7 @@ def _watch(tx: Connection, desk: Desk, slot: Slot, zone: ZoneInfo, now: Instant)
     waiting = [row for row in everybody if row["since"] < _midnight(zone, now)]
     owed = [row["since"] for row in waiting if row["record_id"] in out]
     midnight = _midnight(zone, now)
+    standstill.batch_ran(tx, desk, midnight, now)
     next_midnight = _midnight(zone, midnight + 1.5 * DAY)
     coming = [
         at for at in (midnight + AFTER_BATCH[0], midnight + AFTER_BATCH[1], next_midnight + AFTER_BATCH[0]) if at > now

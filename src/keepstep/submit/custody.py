@@ -154,8 +154,9 @@ def follow(tx: Connection, desk: Desk, slot: Slot, asked: Turns, decided: Sequen
     here = [row.id for row in free if row.party_id in fresh and row.hold == HELD]
     if here:
         queue.let_go(tx, desk.customer_id, HELD, now, ids=here)
-    if tight := [row.id for row in held if row.party_id in fresh and row.hold is None]:
-        queue.hold_steps(tx, slot, HELD, ids=tight)
+    # What something else holds as well, such as a plan, must still wait for the address when that lets it go.
+    if tight := [row.id for row in held if row.hold != HELD and (row.party_id in fresh or row.hold is not None)]:
+        queue.hold_instead(tx, slot, HELD, tight)
     elsewhere = {row.party_id: None for row in free if row.party_id not in fresh and row.hold == HELD}
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in elsewhere], now)
 

@@ -11,14 +11,16 @@ from keepstep.desk import Desk
 from keepstep.model.canonical import email, phone
 from keepstep.model.change import Lane, Step
 from keepstep.model.consent import proves_opt_in
-from keepstep.model.contact import Method
+from keepstep.model.contact import Method, Side
 from keepstep.model.decide import Decision, Setting, decide
+from keepstep.model.enrol import KIND as ENROL
 from keepstep.model.instant import Instant
 from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import submitted
+from keepstep.model.whereabouts import GONE, MOVED
 from keepstep.queue import Job, Slot
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, readings, submissions
-from keepstep.submit import custody, holds, past
+from keepstep.submit import brake, custody, holds, overwritten, past, strangers, written
 from keepstep.submit.custody import HELD, Turns, custody_rows
 from keepstep.submit.load import Case
 
@@ -26,6 +28,7 @@ BATCH_ROWS = 100
 LIST_JOB_CONTACTS = 500
 AGAIN_PARKED = 86_400.0
 AGAIN_WAITING = 900.0
+AGAIN_LABELS = 30.0
 CREATING = ("submit", "create")
 # Steps on the audience side that one job does for many people.
 SETS = ("join", "leave", "tag_on", "tag_off")
@@ -66,6 +69,7 @@ def store(
     allowed = [_allowed(tx, desk, case, decision, asked, taken) for case, decision in pairs]
     for (case, _), (decision, _) in zip(pairs, allowed, strict=True):
         _store_one(tx, desk, case, decision, now)
+        written.ended(tx, desk, decision)
     wanted = {decision.party.party_id: steps for decision, steps in allowed}
     past.remember(tx, desk, [(decision, wanted[decision.party.party_id]) for decision, _ in allowed], now)
     queue.replace_all_steps(tx, slot, wanted, now)
@@ -75,6 +79,7 @@ def store(
         if case.again is not None:
             queue.defer(tx, slot, case.entry, now + case.again, now)
     _again_later(tx, desk, [decision for decision, _ in allowed], now)
+    _rehome(tx, desk, [(case, one) for (case, _), (one, _) in zip(pairs, allowed, strict=True)], now)
 
 
 def _keep(tx: Connection, desk: Desk, pairs: Sequence[tuple[Case, Decision]]) -> bool:
@@ -90,6 +95,7 @@ def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: 
     party, shelf = decision.party, desk.route.audience
     if party != case.party:
         readings.save(tx, desk.customer_id, [party])
+    strangers.keep(tx, desk, decision, now)
     for person, before in zip(party.people, case.party.people, strict=True):
         if (person.standing, person.reason) != (before.standing, before.reason):
             parties.set_standing(tx, desk.customer_id, shelf, person.record_id, person.standing, now, person.reason)
@@ -101,6 +107,7 @@ def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: 
         _watch(tx, desk, now)
     consent.append(tx, desk.customer_id, [_ledger(desk, case, *pair, now) for pair in decision.acts])
     lines = [(now, party.party_id, note.kind, {"record": note.record_id, **note.data}) for note in decision.notes]
+    lines += overwritten.lines(tx, desk, case, party, now)
     journal.append(tx, desk.customer_id, [*lines, *_standing_lines(case, party, now)])
 
 
@@ -220,15 +227,29 @@ def _without_known_phone(tx: Connection, desk: Desk, step: Step) -> Step:
 
 
 def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now: Instant) -> None:
-    """Who waits for an address, or is parked without being linked, is looked at again without anybody asking."""
+    """Who waits for an address, or is parked without being linked, is looked at again without anybody asking; who left
+    a list, as soon as the lists themselves were read."""
     items = []
+    if any(one.labels_are_old for one in decisions):
+        _read_soon(tx, desk, [marks.get(tx, desk.customer_id, desk.route.audience, "lists")], now)
     for decision in decisions:
         people = decision.party.people
-        if any(one.reason == HELD for one in people):
+        if decision.labels_are_old:
+            items.append((decision.party.party_id, Lane.changes, now + AGAIN_LABELS))
+        elif any(one.reason in (HELD, MOVED) for one in people):
             items.append((decision.party.party_id, Lane.changes, now + AGAIN_WAITING))
-        elif any(one.standing == "parked" and not one.individual for one in people):
+        elif any(one.standing == "parked" and (not one.individual or one.reason == GONE) for one in people):
             items.append((decision.party.party_id, Lane.sweep, now + AGAIN_PARKED))
     queue.put(tx, desk.customer_id, items, now)
+
+
+def _rehome(tx: Connection, desk: Desk, pairs: Sequence[tuple[Case, Decision]], now: Instant) -> None:
+    """Whom staff took to another household goes to its party, once nothing of the one that was left is under way."""
+    for case, decision in pairs:
+        for record_id, contact in {} if case.in_flight else decision.moves.items():
+            left = decision.party.party_id
+            home = readings.rehome(tx, desk.shelf, left, record_id, contact, now, desk.chance.id)
+            queue.put(tx, desk.customer_id, [(one, Lane.changes, now) for one in sorted({left, home})], now)
 
 
 # --- forming jobs ----------------------------------------------------------------------------------------------------
@@ -237,18 +258,31 @@ def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now:
 def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
     """Let go what the freshness gate held, form jobs with their intents, and open the creations among them."""
     queue.guard(tx, slot)
-    holds.hold(tx, desk, slot, now)
-    for one in customers.connections(tx, desk.customer_id):
-        if one.health == "blocked":
-            queue.hold_steps(tx, slot, "blocked", side="crm" if one.platform == desk.route.crm else "audience")
+    waits = holds.waiting(tx, desk.customer_id)
+    if brake.HOLD in waits.holds:
+        brake.release(tx, desk, slot, now)
+    holds.hold(tx, desk, slot, waits.holds, now)
     if gate_is_fresh(tx, desk, now):
         # An opt-out that could not be decided yet holds its own party, and nobody else.
-        queue.let_go(tx, desk.customer_id, "gate", now, unmarked=Lane.consent)
+        queue.let_go(tx, desk.customer_id, holds.GATE, now, unmarked=Lane.consent)
+    _blocked(tx, desk, slot)
+    if ENROL in waits.kinds:
+        strangers.hold(tx, desk, slot, now)
+    if waits.inferred:
+        brake.take(tx, desk, slot, now)
     jobs = queue.form(tx, slot, now, group_size, desk.chance.id)
     for job in jobs:
         if job.kind in CREATING:
             _open(tx, desk, job, now)
     return jobs
+
+
+def _blocked(tx: Connection, desk: Desk, slot: Slot) -> None:
+    """What is about to go to a blocked connection is held; after the gate, which lets go whatever it held."""
+    for one in customers.connections(tx, desk.customer_id):
+        if one.health == "blocked":
+            side = Side.crm if one.platform == desk.route.crm else Side.audience
+            queue.hold_steps(tx, slot, holds.BLOCKED, side=side)
 
 
 def group_size(_side: str, kind: str) -> int:
@@ -266,16 +300,24 @@ def _open(tx: Connection, desk: Desk, job: Job, now: Instant) -> None:
 
 
 def gate_is_fresh(tx: Connection, desk: Desk, now: Instant) -> bool:
-    """Were opt-outs and labels read within the gate's window? What is stale is read at once where the gate holds."""
+    """Were opt-outs and labels read within the gate's window? What is stale is read at once where the gate holds; what
+    it let go before and was not sent since waits there again."""
     window = desk.route.policy.gate
     read = [marks.get(tx, desk.customer_id, desk.route.audience, name) for name in ("opted_out", "lists")]
     stale = [mark for mark in read if now - ((mark.data or {}).get("finished") or 0.0) > window]
-    if stale and queue.backlog(tx, desk.customer_id)["steps"].get("gate"):
+    if stale:
+        holds.shut(tx, desk.customer_id, now)
+    if stale and queue.backlog(tx, desk.customer_id)["steps"].get(holds.GATE):
         # The stale ones only: pulling the fresh one as well would let it run first every turn, and the other one never.
-        # What failed waits for its own next try, what is blocked for its owner.
-        audience = customers.get_connection(tx, desk.customer_id, desk.route.audience)
-        works = audience is None or audience.health != "blocked"
-        for mark in stale:
-            if works and not (mark.data or {}).get("tries") and (mark.due is None or mark.due > now):
-                marks.put(tx, desk.customer_id, replace(mark, due=now))
+        _read_soon(tx, desk, stale, now)
     return not stale
+
+
+def _read_soon(tx: Connection, desk: Desk, these: Sequence[marks.Mark], now: Instant) -> None:
+    """Have these chores of the audience side done at once. What failed waits for its own next try, what is blocked for
+    its owner."""
+    audience = customers.get_connection(tx, desk.customer_id, desk.route.audience)
+    works = audience is None or audience.health != "blocked"
+    for mark in these:
+        if works and not (mark.data or {}).get("tries") and (mark.due is None or mark.due > now):
+            marks.put(tx, desk.customer_id, replace(mark, due=now))

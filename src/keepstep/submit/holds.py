@@ -5,39 +5,78 @@ are held. Where the freshness gate held a step before, it holds it again afterwa
 made says nothing on the day it is applied.
 """
 
-from sqlalchemy import ColumnElement, Connection, and_, case, false, or_, select, true, update
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, false, or_, select, true, update
 from sqlalchemy import exists as sql_exists
 
 from keepstep import queue
 from keepstep.desk import Desk
 from keepstep.model.change import Lane
 from keepstep.model.contact import Side
+from keepstep.model.enrol import KIND
 from keepstep.model.instant import Instant
 from keepstep.model.stage import bulk_may_run, has_window
 from keepstep.queue import Slot
 from keepstep.schema.tables import entry, plan_party, step
-from keepstep.state import plans
+from keepstep.state import plans, runs
 from keepstep.state.plans import Plan
 
 GATE, BLOCKED = "gate", "blocked"
 Condition = ColumnElement[bool]
+# What an undo restores was asked for by a person at this moment: no plan and no window holds it.
+_RESTORES = step.c.target.startswith("undo:")
 
 
-def hold(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
-    """Hold and let go the customer's unsent steps, as stage, plan and window say now."""
+# What widens what a person receives: what waits at the gate (design section 4).
+_WIDENS = or_(
+    step.c.kind.in_(("join", "tag_on", KIND)), and_(step.c.kind == "set_consent", step.c.lane != int(Lane.consent))
+)
+_WAITING = (
+    select(step.c.hold, step.c.kind, step.c.inferred.is_not(None))
+    .where(step.c.customer_id == bindparam("customer"), step.c.job_id.is_(None))
+    .distinct()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the customer's unsent steps are: by what they are held, of which kinds, and whether any is only inferred."""
+
+    holds: frozenset[str]
+    kinds: frozenset[str]
+    inferred: bool
+
+
+def waiting(tx: Connection, customer_id: str) -> Waiting:
+    """Asked once before steps are let go and held, so that nobody asks again for what is not there."""
+    rows = [tuple(row) for row in tx.execute(_WAITING, {"customer": customer_id})]
+    held = frozenset(hold for hold, _, _ in rows if hold)
+    return Waiting(held, frozenset(kind for _, kind, _ in rows), any(inferred for _, _, inferred in rows))
+
+
+def shut(tx: Connection, customer_id: str, now: Instant) -> None:
+    """The gate shuts again behind what went through it and is still here, such as what the vendor refused for now."""
+    unsent = (step.c.customer_id == customer_id, step.c.job_id.is_(None), step.c.hold.is_(None), step.c.due <= now)
+    tx.execute(update(step).where(*unsent, _WIDENS).values(hold=GATE))
+
+
+def hold(tx: Connection, desk: Desk, slot: Slot, holds: Collection[str], now: Instant) -> None:
+    """Hold and let go the customer's unsent steps, as stage, plan and window say now. `holds`: what holds any now."""
     queue.guard(tx, slot)
     plan = plans.get(tx, desk.customer_id)
     wanted = _conditions(desk, plan, now)
     unsent = and_(step.c.customer_id == desk.customer_id, step.c.job_id.is_(None))
-    holds = set(tx.execute(select(step.c.hold).where(unsent, step.c.hold.is_not(None)).distinct()).scalars())
     for word, condition in wanted.items():
-        if holds & {word, _over_gate(word)}:
+        if {word, _over_gate(word)}.intersection(holds):
             _let_go(tx, unsent, word, condition, now)
     for word, condition in wanted.items():
         if condition is not None:
             _take(tx, unsent, word, condition)
     if plan is not None and plan.state == "applied":
         _finish(tx, desk.customer_id)
+    runs.end(tx, desk.customer_id, now)
 
 
 def _conditions(desk: Desk, plan: Plan | None, now: Instant) -> dict[str, Condition | None]:
@@ -60,14 +99,14 @@ def _planned(customer_id: str, plan: Plan | None) -> Condition | None:
         return None
     free = step.c.lane != int(Lane.consent)
     if plan.state != "applied":
-        return true() if plan.first else free
-    return and_(free, _of_plan(customer_id, "dropped"))
+        return true() if plan.first else and_(free, ~_RESTORES)
+    return and_(free, ~_RESTORES, _of_plan(customer_id, "dropped"))
 
 
 def _bulk(customer_id: str) -> Condition:
     """What a sweep found, and what a plan brings: consent and single changes go at any hour."""
     lanes = step.c.lane >= int(Lane.sweep)
-    return or_(lanes, and_(step.c.lane != int(Lane.consent), _of_plan(customer_id, "planned")))
+    return and_(~_RESTORES, or_(lanes, and_(step.c.lane != int(Lane.consent), _of_plan(customer_id, "planned"))))
 
 
 def _of_plan(customer_id: str, state: str) -> Condition:

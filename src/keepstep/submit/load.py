@@ -10,7 +10,7 @@ from keepstep import queue, telemetry
 from keepstep.desk import BLOCKED_PAUSE, Desk, asking, pause_after
 from keepstep.model.canonical import email
 from keepstep.model.change import Lane
-from keepstep.model.contact import CrmContact, Report
+from keepstep.model.contact import Consent, CrmContact, Report
 from keepstep.model.custom import Binding
 from keepstep.model.decide import Setting, needs_look_up
 from keepstep.model.errors import Permanent, Transient
@@ -18,12 +18,15 @@ from keepstep.model.instant import Instant
 from keepstep.model.party import Label, Party, Person, Readings
 from keepstep.queue import Entry, Slot
 from keepstep.state import fields, journal, labels, marks, parties, readings, reports, submissions
+from keepstep.submit import lost, standstill, strangers
 
 REREADS = 50
 REREAD_SECONDS = 5.0
 # A call's fate is found out by the look, which marks the party at once; this is for the case that it does not.
 LOOKED_AT = 900.0
 LOOK_UPS = 200
+# Whoever may wait in the nightly batch is asked for so often until it has run.
+WAITING = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,9 @@ async def cases(desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
     """Everything the decisions need: load, read again what is old, look up who is new."""
     loaded = await desk.db.run(load, desk, slot, entries)
     loaded = await _read_again(desk, slot, loaded)
-    return await _look_up(desk, slot, loaded)
+    loaded = await _look_up(desk, slot, loaded)
+    loaded = await _of_the_lost(desk, slot, loaded)
+    return await _of_crm_only(desk, loaded)
 
 
 def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[Case]:
@@ -59,11 +64,14 @@ def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> li
     there = readings.crm_of(tx, desk.shelf, found.values())
     before = readings.audience_before(tx, desk.shelf, found.values())
     told = reports.of_records(tx, desk.customer_id, desk.route.audience, list(here))
+    labels_at = (marks.get(tx, desk.customer_id, desk.route.audience, "lists").data or {}).get("finished")
     flying = _flying(tx, desk.customer_id, list(found))
     found |= {key: _never_sent(tx, desk, party) for key, party in found.items() if key not in flying}
     known = [entry for entry in entries if entry.party_id in found]
-    read = {entry.party_id: _understood(desk, found[entry.party_id], here, there, before, told) for entry in known}
-    return [_case(tx, desk, entry, found[entry.party_id], read[entry.party_id], flying) for entry in known]
+    stored = (here, there, before, told, labels_at)
+    read = {entry.party_id: _understood(desk, found[entry.party_id], *stored) for entry in known}
+    loaded = [_case(tx, desk, entry, found[entry.party_id], read[entry.party_id], flying) for entry in known]
+    return _wait(loaded, loaded, standstill.NAME, standstill.AGAIN) if standstill.reads(tx, desk) else loaded
 
 
 def _understood(desk: Desk, party: Party, *stored: Any) -> Readings | Exception:
@@ -115,6 +123,7 @@ def _stored(
     there: Mapping[str, Any],
     before: Mapping[str, Instant],
     told: Mapping[str, tuple[Report, ...]],
+    labels_at: Instant | None,
 ) -> Readings:
     read = {one.record_id: here[one.record_id] for one in party.people if one.record_id in here}
     audience = {
@@ -123,7 +132,8 @@ def _stored(
     }
     raw = there.get(party.crm_id or "")
     lines = {record_id: told[record_id] for record_id in read if record_id in told}
-    return Readings(crm=desk.crm.snapshot(raw[0], raw[1]) if raw else None, audience=audience, reports=lines)
+    crm = desk.crm.snapshot(raw[0], raw[1]) if raw else None
+    return Readings(crm=crm, audience=audience, reports=lines, labels_at=labels_at)
 
 
 async def _read_again(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]:
@@ -162,7 +172,7 @@ def _fresh(case: Case, failed: Mapping[str, float | None]) -> Case:
     if case.postponed:
         return case
     if case.party.crm_id and _crm_is_old(case):
-        return replace(case, postponed="crm_contact_missing", again=900.0)
+        return replace(case, postponed="crm_contact_missing", again=_missing(case.entry.tries))
     old = [person.record_id for person in case.party.people if person.reread]
     if not old:
         return case
@@ -170,6 +180,12 @@ def _fresh(case: Case, failed: Mapping[str, float | None]) -> Case:
     mine = any(record_id in failed for record_id in old)
     again = max(named, default=pause_after(case.entry.tries) if mine else 0.0)
     return replace(case, postponed="unreadable" if mine else "later", again=again)
+
+
+def _missing(tries: int) -> float:
+    """A contact that is not there may come back, and costs a call each time: every quarter of an hour for an hour,
+    hourly for a day, then daily."""
+    return 900.0 if tries < 4 else 3600.0 if tries < 28 else 86_400.0
 
 
 def _crm_is_old(case: Case) -> bool:
@@ -226,7 +242,15 @@ async def _look_up(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]
     contacts = [contact for _, _, contact in found]
     asked = {(case.party.party_id, person.record_id) for case, person in new}
     ready = [_with_candidates(desk, case, contacts, held, asked) for case in loaded]
+    if await desk.db.run(standstill.batch_pending, desk):
+        ready = _wait(ready, [case for case in ready if _may_be_sent(case)], standstill.NAME, WAITING)
     return [_postponed(case, moved) for case in ready]
+
+
+def _may_be_sent(case: Case) -> bool:
+    """Would somebody of these go into the nightly batch?"""
+    nobody = [case.readings.audience[record_id] for record_id, found in case.readings.candidates.items() if not found]
+    return not case.party.linked() and any(one.consent is Consent.opted_in for one in nobody)
 
 
 def _wait(loaded: Sequence[Case], these: Sequence[Case], why: str, again: float) -> list[Case]:
@@ -237,8 +261,11 @@ def _wait(loaded: Sequence[Case], these: Sequence[Case], why: str, again: float)
 def _strangers(desk: Desk, case: Case) -> list[Person]:
     if case.postponed:
         return []
-    here = case.readings.audience
-    return [one for one in case.party.people if needs_look_up(one, here.get(one.record_id), desk.route.policy)]
+    here, crm = case.readings.audience, case.readings.crm
+    # Whom we created, or whose reference the contact carries, is known without asking.
+    ours = {record_id for _, record_id in (*case.party.enrolled, *(crm.references if crm else ()))}
+    others = [one for one in case.party.people if one.record_id not in ours]
+    return [one for one in others if needs_look_up(one, here.get(one.record_id), desk.route.policy)]
 
 
 def _address(case: Case, person: Person) -> str:
@@ -271,6 +298,8 @@ def _held(tx: Connection, desk: Desk, found: Sequence[CrmContact], addresses: Se
     for row in submissions.unresolved(tx, desk.customer_id):
         if row["address"] in wanted:
             held[f"submission:{row['address']}"] = row["record_id"]
+    for address in strangers.under_way(tx, desk):
+        held.setdefault(f"submission:{address}", strangers.HELD)
     return held
 
 
@@ -298,6 +327,29 @@ def _postponed(case: Case, moved: Collection[str]) -> Case:
     return replace(case, postponed="adopted") if case.party.party_id in moved else case
 
 
+async def _of_the_lost(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]:
+    missing = lost.among(loaded)
+    if not missing:
+        return list(loaded)
+    loaded = _wait(loaded, [case for case, _ in missing[lost.MOST :]], "later", 0.0)
+    found = await lost.asked_for(desk, missing[: lost.MOST])
+    moved = await desk.db.run(_adopt, desk, slot, found, loaded, desk.clock.now())
+    return [_postponed(lost.with_whereabouts(case, found, missing), moved) for case in loaded]
+
+
+# --- contacts whom only the CRM has ----------------------------------------------------------------------------------
+
+
+async def _of_crm_only(desk: Desk, loaded: Sequence[Case]) -> list[Case]:
+    """With what is known of the addresses of whom the route may create; not before everybody else was looked at."""
+    theirs = strangers.among(desk, loaded)
+    if not theirs:
+        return list(loaded)
+    if not await desk.db.run(strangers.may_be_decided, desk, desk.clock.now()):
+        return _wait(loaded, theirs, "first_sweep", 5.0)
+    return await strangers.with_barred(desk, loaded, theirs)
+
+
 # --- what every decision shares --------------------------------------------------------------------------------------
 
 
@@ -320,5 +372,5 @@ def setting(tx: Connection, desk: Desk, now: Instant) -> Setting:
         for one in fields.every(tx, desk.customer_id)
         if one.crm is not None
     )
-    opt_in = bool(learned.get("opt_in"))
-    return Setting(policy=desk.route.policy, labels=known, now=now, imports_opt_in=opt_in, bindings=bound)
+    opt_in, stood = bool(learned.get("opt_in")), standstill.until(tx, desk)
+    return Setting(policy=desk.route.policy, labels=known, now=now, imports_opt_in=opt_in, stood=stood, bindings=bound)

@@ -17,9 +17,10 @@ from keepstep.model.instant import Instant
 from keepstep.queue import Entry, Fenced, Job, Paused, Slot
 from keepstep.state import customers, deliveries, journal, marks
 from keepstep.state.marks import Mark
-from keepstep.submit import calls, decided, load
+from keepstep.submit import calls, decided, load, standstill
 
 Step = Callable[[Desk, Slot], Awaitable[object]]
+PATIENT = 5  # so often a vendor is taken at its word that it will answer in a moment
 
 
 async def turn(desk: Desk, slot: Slot, readers: Mapping[str, Step], chores: Sequence[Chore]) -> None:
@@ -98,7 +99,8 @@ def _due(tx: Connection, desk: Desk, slot: Slot, chores: Sequence[Chore]) -> Cho
     queue.guard(tx, slot)
     now = desk.clock.now()
     blocked = {one.platform for one in customers.connections(tx, desk.customer_id) if one.health == "blocked"}
-    known = {(mark.platform, mark.name): mark for mark in marks.every(tx, desk.customer_id)}
+    every = standstill.noticed(tx, desk, marks.every(tx, desk.customer_id), now)
+    known = {(mark.platform, mark.name): mark for mark in every}
     for chore in chores:
         if chore.first and (chore.platform, chore.name) not in known:
             known[chore.platform, chore.name] = Mark(chore.platform, chore.name, due=now)
@@ -151,7 +153,8 @@ def _later(
     why: str,
     longest: float = LONGEST_PAUSE,
 ) -> None:
-    """Again after what the vendor said, else after a pause that doubles to the longest."""
+    """Again after what the vendor said, else, or where that did not help a few times, after a pause that doubles to the
+    longest."""
     queue.guard(tx, slot)
     now = desk.clock.now()
     line = {"platform": platform, "chore": chore or "reading", "why": why}
@@ -170,5 +173,6 @@ def _later(
 
 
 def _moment(desk: Desk, now: Instant, after: float | None, tries: int, longest: float) -> Instant:
-    pause = after if after is not None else pause_after(tries, longest)
+    pause = pause_after(tries, longest) if after is None or tries >= PATIENT else 0.0
+    pause = max(pause, after or 0.0)
     return now + desk.chance.uniform(pause, pause + min(pause / 2, LONGEST_JITTER))

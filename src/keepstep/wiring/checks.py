@@ -10,7 +10,7 @@ from keepstep.model.customer import Policy
 from keepstep.model.errors import Blocked, NotGranted, Problem, Refused
 from keepstep.state import customers, fields
 from keepstep.state.installation import COPIED
-from keepstep.wiring import heard, readiness
+from keepstep.wiring import brake, heard, readiness, waiting
 
 if TYPE_CHECKING:
     from keepstep.desk import Desk
@@ -66,11 +66,14 @@ def _checks(desk: "Desk") -> list[tuple[str, str, Callable[["Desk"], Awaitable[F
     audience, crm = desk.route.audience, desk.route.crm
     return [
         (audience, "route", _idle),
+        (audience, "brake", _brake),
         (audience, "account", lambda desk: _account(desk.audience.account)),
         (crm, "account", lambda desk: _account(desk.crm.account)),
         (crm, "tags", _tags),
+        (audience, "lists", _lists),
         (crm, "custom fields", _custom_fields),
         (crm, "origin", _origin),
+        (crm, "changes", _changes),
         (audience, "reports", _reports),
     ]
 
@@ -101,6 +104,15 @@ async def _tags(desk: "Desk") -> Found:
     return "person", f"{len(missing)} tags are missing", "create: " + ", ".join(missing)
 
 
+async def _lists(desk: "Desk") -> Found:
+    """Tags that staff made for a list that is not there: they do nothing, and take nothing away."""
+    waits = await desk.db.run(waiting.tags_without_list, desk.route)
+    if not waits:
+        return "ok", "every tag of the prefix has its list", ""
+    said = "; ".join(f"{one['tag']}: {one['reason']}" for one in waits)
+    return "person", f"{len(waits)} tags have no list: {said}", waits[0]["next"]
+
+
 async def _lists_field(desk: "Desk") -> Found:
     """Where lists go to a custom field, there must be one of that name that can hold them."""
     wanted = desk.route.policy.lists_field
@@ -114,14 +126,23 @@ async def _lists_field(desk: "Desk") -> Found:
 async def _idle(desk: "Desk") -> Found:
     """A setting that does nothing must not look as if it did, a limit that protects least of all."""
     policy, default = desk.route.policy, Policy()
-    idle = ["brake_floor", "brake_share"]  # nothing is braked yet
-    idle += [] if policy.soft_bounces == "count" else ["soft_bounce_count", "soft_bounce_span"]
+    idle = [] if policy.soft_bounces == "count" else ["soft_bounce_count", "soft_bounce_span"]
     idle += [] if policy.lists_to == "custom_field" else ["lists_field", "lists_precedence"]
     idle += [] if policy.custom_fields == "by_name" else ["custom_fields_owner"]
     named = [name for name in idle if getattr(policy, name) != getattr(default, name)]
     if not named:
         return "ok", "every setting of it does something", ""
     return "person", f"without effect as it is set: {', '.join(named)}", "leave them out, or set what they belong to"
+
+
+async def _brake(desk: "Desk") -> Found:
+    """Nothing is lost while it holds; but nobody else will say whether those changes are meant."""
+    found = await desk.db.run(brake.in_status, desk.route)
+    limit = f"{found['limit']} inferred changes a day go out by themselves"
+    if not found["held"]:
+        return "ok", limit, ""
+    show = f"keepstep brake show --customer {desk.customer_id}"
+    return "person", f"{found['held']} wait since {found['since']}; {limit}", show
 
 
 async def _custom_fields(desk: "Desk") -> Found:
@@ -145,6 +166,14 @@ async def _origin(desk: "Desk") -> Found:
     if await desk.crm.segment(code):
         return "ok", f"{code} is known", ""
     return "ok", f"{code} is not known: left out", "staff may make a segment with this code"
+
+
+async def _changes(desk: "Desk") -> Found:
+    """Not every organization's queries can ask for what was modified (Virtuous facts 9)."""
+    if (name := await desk.crm.finds_changes()) is not None:
+        return "ok", f"are asked for by {name}", ""
+    said = "queries here cannot ask for what was modified: each round of crm_changed reads everybody"
+    return "ok", said, "a longer cadence of crm_changed saves calls; webhooks stay quick"
 
 
 async def _reports(desk: "Desk") -> Found:

@@ -8,13 +8,15 @@ from sqlalchemy import Connection as Tx
 
 from keepstep import queue
 from keepstep.model.answers import possible
-from keepstep.model.canonical import email, text
 from keepstep.model.change import Lane
 from keepstep.model.contact import AudienceContact, CrmContact, Individual
 from keepstep.model.errors import Refused
 from keepstep.model.instant import format_instant
+from keepstep.model.likeness import Likeness, evidence, score
+from keepstep.model.match import ALIKE, why_not
 from keepstep.model.party import Answer, Party, Person
 from keepstep.state import journal, parties, readings
+from keepstep.wiring import overwritten
 from keepstep.wiring.between import between_turns, known_customer
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ NEXT: Mapping[str, str] = {
     "individual_held": "two people of one address: give one of them another address, or leave one alone",
     "not_in_household": "add the person to the household in the CRM, or leave them alone",
     "other_household": "members of one party are in two households: merge or separate them in the CRM",
+    "individual_moved": "wait; if it stays for an hour, take our reference off the contact that the person left",
     "individual_gone": "put the individual back in the CRM, or take our reference off",
     "address_gone": "put the address back on the individual in the CRM",
     "email_edited_in_crm": "change the address at the audience side, which owns it, or change it back in the CRM",
@@ -43,8 +46,33 @@ NEXT: Mapping[str, str] = {
     "bounce_lapsed": "the person must re-subscribe by an own act",
     "address_opted_out": "somebody else of the household is out at that address: give one of them another address",
     "refused_by_vendor": "see `keepstep dead-letters list`",
+    "discarded": "somebody said that this change must not go out; make the two sides agree, or leave it so",
+    "deceased": f"{SAY}: somebody who is alive may have taken the address over; or correct the record",
+    "survivor_unknown": f"{SAY}, or put the address on the contact that the merge left",
 }
 READ_AGAIN = "put right what the reason names; the next reading decides anew"
+ANOTHER = "it has another name"
+ONLY_ALIKE = "its name is only alike, and no mobile number of its own says the same"
+WHY_NOT: Mapping[str, str] = {
+    "no_address": "it does not have the address",
+    **dict.fromkeys(ALIKE, ONLY_ALIKE),
+    "name_differs": ANOTHER,
+    "generation_differs": "Jr or Sr differs: perhaps a parent or a child",
+    "placeholder": "it stands for nobody",
+    "archived": "the contact is archived",
+    "merged": "the contact was merged",
+    "deceased": "the person died",
+}
+# What a person's word outweighs.
+BY_A_WORD = (*ALIKE, "name_differs", "generation_differs", "placeholder", "deceased")
+WOULD: Mapping[str, str] = {
+    "same": "our reference is written on that contact, and the person is linked to the individual",
+    "nobody": "the person is created in the CRM directly, beside those who have the address",
+    "leave": "nothing is written for the person, until the answer is taken back",
+    "stays": "the person is opted out at the audience side too",
+    "lifted": "the CRM's no becomes a yes, unless somebody is out at that address",
+    "ask": "the answer is taken back, and the question is open again",
+}
 
 
 async def listed(service: "Service", customer_id: str) -> list[Row]:
@@ -95,9 +123,11 @@ async def shown(service: "Service", customer_id: str, record: str) -> Row:
         "reason": person.reason,
         "since": format_instant(doubt.since),
         "here": here | ({"consent": str(contact.consent)} if contact else {}),
-        "alternatives": [_alternative(desk, doubt, crm, one, held) for crm in found for one in crm.individuals],
+        "alternatives": _alternatives(desk, doubt, found, held),
         "answer": {"kind": said.kind, "at": format_instant(said.at), "by": said.by} if said else None,
         "answers": _answers(person),
+        "overwritten": overwritten.of_person(await overwritten.listed(service, customer_id, record)),
+        "would": {kind: WOULD[kind] for kind in _answers(person)},
         "next": NEXT.get(person.reason, READ_AGAIN) if person.standing == "parked" else None,
     }
 
@@ -136,33 +166,38 @@ def _held(tx: Tx, desk: "Desk", found: Sequence[CrmContact]) -> dict[str, str]:
     return {one.individual: one.record_id for party in known for one in party.people if one.individual}
 
 
+def _alternatives(desk: "Desk", doubt: Doubt, found: Sequence[CrmContact], held: Mapping[str, str]) -> list[Row]:
+    """Every individual of every contact that could be meant, the likeliest first."""
+    rows = [_alternative(desk, doubt, crm, one, held) for crm in found for one in crm.individuals]
+    return sorted(rows, key=lambda row: (-row["score"], row["contact"], row["individual"]))
+
+
 def _alternative(desk: "Desk", doubt: Doubt, crm: CrmContact, one: Individual, held: Mapping[str, str]) -> Row:
-    reference = (desk.route.policy.reference_source, doubt.person.record_id) in crm.references
-    has, named = _has_address(doubt.contact, one), _is_named(doubt.contact, one)
-    other = held.get(one.record_id)
-    why_not = [
-        *([] if has else ["it does not have the address"]),
-        *([] if named else ["it has another name"]),
-        *([f"another person of ours is linked to it ({other})"] if other not in (None, doubt.person.record_id) else []),
-        *(["the contact is archived"] if crm.archived else []),
-        *([f"the contact was merged into {crm.merged_into}"] if crm.merged_into else []),
-        *(["the person died"] if one.deceased else []),
-    ]
-    name = " ".join(part for part in (one.first_name, one.last_name) if part)
-    facts = {"address": has, "name_agrees": named, "reference": reference}
-    return {"contact": crm.record_id, "individual": one.record_id, "name": name, **facts, "why_not": why_not}
+    likeness = _likeness(desk, doubt, crm, one)
+    words, other = likeness.evidence, held.get(one.record_id)
+    reasons = [WHY_NOT[word] for word in likeness.why_not]
+    if other not in (None, doubt.person.record_id):
+        reasons.append(f"another person of ours is linked to it ({other})")
+    return {
+        "contact": crm.record_id,
+        "individual": one.record_id,
+        "name": " ".join(part for part in (one.first_name, one.last_name, one.suffix) if part),
+        "address": "no_address" not in likeness.why_not,
+        "name_agrees": "name_equal" in words or "name_fits" in words,
+        "reference": "reference" in words,
+        "evidence": list(words),
+        "score": likeness.score,
+        "why_not": reasons,
+    }
 
 
-def _has_address(contact: AudienceContact | None, one: Individual) -> bool:
-    mails = [email(method.value) for method in one.methods if method.kind == "email"]
-    return contact is not None and bool(contact.email) and email(contact.email) in mails
-
-
-def _is_named(contact: AudienceContact | None, one: Individual) -> bool:
-    if contact is None:
-        return False
-    pairs = ((contact.first_name, one.first_name), (contact.last_name, one.last_name))
-    return all(not here or not there or text(here).casefold() == text(there).casefold() for here, there in pairs)
+def _likeness(desk: "Desk", doubt: Doubt, crm: CrmContact, one: Individual) -> Likeness:
+    policy, sent = desk.route.policy, doubt.person.submission.sent if doubt.person.submission else {}
+    contact = doubt.contact or AudienceContact(record_id=doubt.person.record_id)
+    words = evidence(contact, crm, one, policy.reference_source, policy.phone_region, [sent.get("email")])
+    row = Likeness(contact=crm.record_id, individual=one.record_id, evidence=words, score=score(words))
+    found = [word for word in why_not(row, crm, one) if word not in ALIKE or "mobile" not in words]
+    return replace(row, why_not=tuple(found))
 
 
 # --- the word --------------------------------------------------------------------------------------------------------
@@ -179,7 +214,7 @@ async def answered(
     if kind in ("same", "nobody"):
         found = await _candidates(desk, doubt)
         held = await service.db.run(_held, desk, found)
-        rows = [_alternative(desk, doubt, crm, one, held) for crm in found for one in crm.individuals]
+        rows = _alternatives(desk, doubt, found, held)
         individuals = _others(rows) if kind == "nobody" else (_meant(rows, individual),)
     return await between_turns(service, customer_id, _answered, desk, record, kind, by, individuals)
 
@@ -190,7 +225,8 @@ def _others(rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _meant(rows: Sequence[Row], individual: str | None) -> str:
     """The individual that was named, or the only one there is. Its name may differ: that is what was asked."""
-    able = [row for row in rows if row["address"] and row["why_not"] in ([], ["it has another name"])]
+    outweighed = {WHY_NOT[word] for word in BY_A_WORD}
+    able = [row for row in rows if row["address"] and outweighed.issuperset(row["why_not"])]
     if individual is None and len(able) == 1:
         return str(able[0]["individual"])
     if individual is None:
@@ -212,7 +248,8 @@ def _answered(tx: Tx, desk: "Desk", record: str, kind: Any, by: str, individuals
         return {"record": record, "answer": kind, "changed": False}
     if kind not in possible(person):
         able = ", ".join(possible(person)) or "nothing; put right what the reason names"
-        raise Refused(400, f"{person.standing}, {person.reason}: what may be said is {able}")
+        standing = f"{person.standing}, {person.reason}" if person.reason else str(person.standing)
+        raise Refused(400, f"the person is {standing}; what may be said is {able}")
     answer = None if kind == "ask" else Answer(kind=kind, at=now, by=by, individuals=individuals)
     party = doubt.party.with_person(replace(person, answer=answer))
     readings.save(tx, desk.customer_id, [party])

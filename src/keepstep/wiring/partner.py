@@ -19,7 +19,7 @@ from sqlalchemy import Connection as Tx
 from keepstep import queue
 from keepstep.model.errors import Misconfigured, Refused, Transient
 from keepstep.model.instant import Instant
-from keepstep.ports import Connection, Notice, Partner, Partnership, Topic
+from keepstep.ports import Connection, Partner, PartnerNotice, Partnership, Topic
 from keepstep.state import customers
 from keepstep.state.customers import PARTNER
 from keepstep.state.vault import Secret
@@ -283,7 +283,7 @@ class Trust:
         ids = await self.service.db.run(customers.bound_to, platform, notice.account_id) if notice else []
         return word(platform), [PARTNER] if reason or not ids else ids
 
-    def _judged(self, tx: Tx, platform: str, edition: str, body: bytes) -> tuple[Notice | None, str | None]:
+    def _judged(self, tx: Tx, platform: str, edition: str, body: bytes) -> tuple[PartnerNotice | None, str | None]:
         return judged(tx, self.service, platform, edition, body)
 
     async def _secrets(self, platform: str) -> dict[str, Secret]:
@@ -295,7 +295,9 @@ class Trust:
         return held
 
 
-def judged(tx: Tx, service: "Service", platform: str, edition: str, body: bytes) -> tuple[Notice | None, str | None]:
+def judged(
+    tx: Tx, service: "Service", platform: str, edition: str, body: bytes
+) -> tuple[PartnerNotice | None, str | None]:
     """What a delivery says, and why nothing is done about it: shape, application, event, account; None where something
     is."""
     one = partnership(service, platform)

@@ -42,7 +42,8 @@ def rebuilt(tx: Tx, customer_id: str, party_id: str, record: str, at: Instant) -
     `party_id` is the party that it belongs to now: others may have become part of it since.
     """
     lines = journal.of_party(tx, customer_id, party_id)
-    merged = {str(line["data"]["from"]): line["at"] for line in lines if line["kind"] == "merged"}
+    came = [line for line in lines if line["kind"] in journal.CAME and line["data"]["from"] != party_id]
+    merged = {str(line["data"]["from"]): line["at"] for line in came}
     rows = history.of_party(tx, customer_id, [party_id, *merged], at)
     alive = [row for row in rows if row.kind != READING and merged.get(row.party_id, at + 1) > at]
     newest = {row.party_id: row for row in alive}

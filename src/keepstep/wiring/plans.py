@@ -1,6 +1,6 @@
 """A first connection: what the block `pairing` needs of the vendors and of the other blocks, brought to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +41,11 @@ async def progress(service: "Service", customer_id: str) -> pairing.Progress:
 async def draw(service: "Service", customer_id: str) -> Row:
     """The plan: see docs/reference/cli.md. Raises Transient where not everybody is decided yet."""
     desk = await service.desk(customer_id)
-    accounts = await _accounts(desk)
+    names = await _names(desk)
     wanted = set(await service.db.run(pairing.linked_to, customer_id))
-    contacts, crm_only = await _there(desk, wanted)
-    made = partial(_drawing, service, desk, accounts=accounts, contacts=contacts, crm_only=crm_only)
+    made_from = set(await service.db.run(pairing.created_from, customer_id))
+    contacts, crm_only = await _there(desk, wanted, made_from)
+    made = partial(_drawing, service, desk, names=names, contacts=contacts, crm_only=crm_only)
     found = await between_turns(service, customer_id, _draw, desk, made, service.clock.now())
     return {**found, "window": window(desk.route.policy, service.clock.now())}
 
@@ -59,7 +60,7 @@ def _drawing(
     tx: Tx,
     now: Instant,
     *,
-    accounts: Mapping[str, str],
+    names: Mapping[str, Sequence[str]],
     contacts: Mapping[str, CrmContact],
     crm_only: int,
 ) -> pairing.Drawing:
@@ -69,7 +70,8 @@ def _drawing(
         setting=load.setting(tx, desk, now),
         contacts=contacts,
         crm_only=crm_only,
-        accounts=accounts,
+        accounts={name: some[0] for name, some in names.items()},
+        names=names,
         cost=costs,
         group_size=decided.group_size,
         pace={name: _pace(service, desk, name) for name in ends},
@@ -85,21 +87,23 @@ def _pace(service: "Service", desk: Desk, platform: str) -> float:
     return min(known.per_second * HOUR, desk.calls_a_day or known.per_second * HOUR)
 
 
-async def _accounts(desk: Desk) -> dict[str, str]:
-    return {desk.route.audience: await desk.audience.account(), desk.route.crm: await desk.crm.account()}
+async def _names(desk: Desk) -> dict[str, Sequence[str]]:
+    """Whatever the account of each side is known by: it is the same one where any of them is."""
+    return {desk.route.audience: [await desk.audience.account()], desk.route.crm: list(await desk.crm.names())}
 
 
-async def _there(desk: Desk, wanted: set[str]) -> tuple[dict[str, CrmContact], int]:
-    """The CRM contacts that links lead to, and how many living ones nobody of the audience side is or becomes."""
+async def _there(desk: Desk, wanted: set[str], made_from: set[str]) -> tuple[dict[str, CrmContact], int]:
+    """The CRM contacts that links and creations lead to, and how many living ones nobody of the audience side is or is
+    linked to."""
     contacts: dict[str, CrmContact] = {}
     only, cursor = 0, None
     while True:
         page = await desk.crm.changes("sweep", None, cursor)
         for record_id, raw in page.records:
             contact = desk.crm.snapshot(raw, desk.clock.now())
-            if record_id in wanted:
+            if record_id in wanted or record_id in made_from:
                 contacts[record_id] = contact
-            else:
+            if record_id not in wanted:
                 only += _is_stranger(desk, contact)
         if page.cursor is None or page.cursor == cursor:
             return contacts, only
@@ -112,16 +116,17 @@ def _is_stranger(desk: Desk, contact: CrmContact) -> bool:
 
 
 async def apply(service: "Service", customer_id: str, checksum: str) -> Row:
-    """{state, steps, dropped, refused}. Raises Refused for a checksum of no open plan."""
+    """{state, steps, dropped, refused, run}. Raises Refused for a checksum of no open plan."""
     await service.db.run(known_customer, customer_id)
     desk = await service.desk(customer_id)
-    accounts = await _accounts(desk)
+    accounts = await _names(desk)
     done = await between_turns(service, customer_id, _apply, desk, checksum, accounts, service.clock.now())
     state = "refused" if done.refused else "applied"
-    return {"state": state, "steps": done.steps, "dropped": list(done.dropped), "refused": done.refused}
+    said = {"state": state, "steps": done.steps, "dropped": list(done.dropped), "refused": done.refused}
+    return {**said, "run": done.run}
 
 
-def _apply(tx: Tx, desk: Desk, checksum: str, accounts: Mapping[str, str], now: Instant) -> pairing.Applied:
+def _apply(tx: Tx, desk: Desk, checksum: str, accounts: Mapping[str, Sequence[str]], now: Instant) -> pairing.Applied:
     return pairing.apply(tx, desk, checksum, load.setting(tx, desk, now), accounts, now)
 
 

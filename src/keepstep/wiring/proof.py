@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection as Tx
 
-from keepstep import certify
-from keepstep.model.canonical import email
+from keepstep import certify, queue
+from keepstep.model.canonical import FIELDS, email
 from keepstep.model.consent import false_kind, standing
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Side
 from keepstep.model.instant import Instant, format_instant
@@ -78,6 +78,8 @@ def _evidence(tx: Tx, desk: "Desk", party: Party, person: Person, address: str) 
     crm = desk.crm.snapshot(there[0], there[1]) if there else None
     out = standing(person.acts, address)
     says, why = _verdict(person, contact, crm, bool(out), address)
+    if says == YES and any(row.kind == "link" for row in queue.steps_of(tx, desk.customer_id, [party.party_id])):
+        says, why = UNKNOWN, "found in the CRM and not linked yet, so nobody knows what the CRM says"
     acts = consent.acts_of(tx, desk.customer_id, [party.party_id])[party.party_id]
     return {
         "record": person.record_id,
@@ -171,13 +173,19 @@ def _certificate(tx: Tx, desk: "Desk", now: Instant) -> Row:
 
 
 async def conflicts(service: "Service", customer_id: str, limit: int) -> list[Row]:
-    """The newest first: both sides changed a field, and what each of them said then."""
+    """The newest first: both sides changed a field, or an undo made them differ, and what each of them said then."""
     return await service.db.run(_conflicts, await service.desk(customer_id), limit)
 
 
 def _conflicts(tx: Tx, desk: "Desk", limit: int) -> list[Row]:
     known_customer(tx, desk.customer_id)
-    return [_conflict(tx, desk, line) for line in journal.latest(tx, desk.customer_id, ("conflict",), limit)]
+    lines = journal.latest(tx, desk.customer_id, ("conflict", "undone"), limit)
+    return [_conflict(tx, desk, line) for line in lines if _is_of_a_field(str(line["data"]["field"]))]
+
+
+def _is_of_a_field(what: str) -> bool:
+    """An undo tells of lists and references too."""
+    return what in FIELDS or what.startswith("custom:")
 
 
 def _conflict(tx: Tx, desk: "Desk", line: Mapping[str, Any]) -> Row:
@@ -185,21 +193,24 @@ def _conflict(tx: Tx, desk: "Desk", line: Mapping[str, Any]) -> Row:
     party_id = letters.survivor(tx, desk.customer_id, line["party_id"])
     then = past.described(tx, desk, party_id, record, line["at"]) if party_id else None
     person = next((one for one in (then or {}).get("people", ()) if one["record"] == record), None)
-    won = desk.route.policy.owners.get(field, desk.route.policy.custom_fields_owner)
+    owner = desk.route.policy.owners.get(field, desk.route.policy.custom_fields_owner)
+    run = line["data"].get("run")
     return {
         "at": format_instant(line["at"]),
         "record": record,
         "field": field,
-        "audience": _value(person, "audience", field),
-        "crm": _value(person, "crm", field),
-        "kept": str(Side(won)),
+        "audience": _value(person, "audience", field, kept=run is not None),
+        "crm": _value(person, "crm", field, kept=run is not None),
+        "kept": "both" if run else str(Side(owner)),
+        "undone": run,
     }
 
 
-def _value(person: Mapping[str, Any] | None, side: str, field: str) -> Any:
+def _value(person: Mapping[str, Any] | None, side: str, field: str, kept: bool) -> Any:
+    """What a side said then; `kept`: what was known of it once it was restored, before it was read again."""
     if person is None:
         return None
-    for when in ("now", "seen"):
+    for when in ("seen", "now") if kept else ("now", "seen"):
         said: Sequence[Any] | Mapping[str, Any] | None = person[side][when]
         if isinstance(said, Mapping) and field in said:
             return said[field]

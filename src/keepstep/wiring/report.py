@@ -12,9 +12,10 @@ from keepstep.model.canonical import email
 from keepstep.model.change import Lane
 from keepstep.model.errors import Refused
 from keepstep.model.instant import Instant, format_instant
-from keepstep.state import consent, customers, dead_letters, journal, marks, parties, permits, submissions
+from keepstep.state import consent, customers, dead_letters, journal, marks, parties, permits, strangers, submissions
 from keepstep.state.parties import Alias
-from keepstep.wiring import blocked, past, plans, waiting
+from keepstep.submit.calls import RACED
+from keepstep.wiring import blocked, brake, overwritten, parity, past, plans, waiting
 
 if TYPE_CHECKING:
     from keepstep.desk import Desk
@@ -29,6 +30,9 @@ async def status(service: "Service", customer_id: str | None) -> Row:
     now = service.clock.now()
     chosen = [customer_id] if customer_id else [one.customer_id for one in await service.db.run(customers.every)]
     rows = [await service.db.run(_status, service, one, now) for one in chosen]
+    for row in rows:
+        desk = await service.desk(row["customer"])
+        row["overwritten"] = await service.db.run(overwritten.counted, desk, now)
     return {"now": format_instant(now), "customers": rows}
 
 
@@ -50,14 +54,20 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
         "queue": {Lane(lane).name: count for lane, (count, _) in backlog["entries"].items()},
         "oldest_seconds": max((now - oldest for _, oldest in backlog["entries"].values()), default=0.0),
         "steps_held": {hold or "ready": count for hold, count in backlog["steps"].items()},
+        "under_way": backlog["in_jobs"],
         "waiting_for_batch": len(unresolved),
         "waiting_longest_seconds": max((now - row["since"] for row in unresolved), default=0.0),
         **waiting.stages(tx, route, now),
         **plans.shown(tx, route, now),
+        "brake": brake.in_status(tx, route),
         "held": waiting.held(aliases, route, now),
+        "crm_only": {"policy": route.policy.crm_only, **strangers.counted(tx, customer_id)},
         "dead_letters": dead_letters.count(tx, customer_id),
+        "raced_optouts": journal.count(tx, customer_id, RACED),
+        "tags_without_list": waiting.tags_without_list(tx, route),
         "last_trouble": _trouble(tx, customer_id),
         "calls_today": {route.audience: permits.used_today(tx, key, now)},
+        "subscription": parity.subscription(tx, route),
         "polls": {f"{one.platform}.{one.name}": _poll(one) for one in marks.every(tx, customer_id)},
     }
 

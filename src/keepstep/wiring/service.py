@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import contextlib
+import hashlib
+import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +16,7 @@ from keepstep.database import Database
 from keepstep.desk import CALL_TIMEOUT, Desk
 from keepstep.model.errors import Misconfigured, Refused
 from keepstep.model.instant import Instant
-from keepstep.ports import Chance, Clock, Connection, Connector, Grant, Http, Permits, Wake
+from keepstep.ports import Chance, Clock, Connection, Connector, Grant, Http, Notice, Permits, Wake
 from keepstep.settings import Settings
 from keepstep.state import customers, installation, journal, marks
 from keepstep.state.vault import Secret, Vault
@@ -51,7 +53,7 @@ class Service:
     shares: Shares = field(init=False)
     _desks: dict[str, Desk] = field(default_factory=dict)
     _permits: dict[str, Permits] = field(default_factory=dict)
-    _doors: dict[str, tuple[Instant, Mapping[str, str]]] = field(default_factory=dict)
+    _doors: dict[str, tuple[Instant, Mapping[bytes, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.woken = self.clock.wake()
@@ -112,8 +114,8 @@ class Service:
         public = self.settings.service.public_url
         return f"{public.rstrip('/')}/hooks/{platform}/{token.reveal()}" if public and token else None
 
-    def parse(self, platform: str) -> Callable[[bytes], list[str]]:
-        """How a platform's deliveries name their records."""
+    def parse(self, platform: str) -> Callable[[bytes], list[Notice]]:
+        """What a platform's deliveries say."""
         return self._connector(platform).parse_delivery or (lambda _body: [])
 
     def _connector(self, platform: str) -> Connector:
@@ -186,7 +188,8 @@ class Service:
         customer_id = self._behind(tx, platform, token, now)
         if customer_id is None or not self._has_door(customer_id, platform):
             return None
-        if self._opened_secret(tx, customer_id, platform, "door_token") != Secret(token):
+        held = self._opened_secret(tx, customer_id, platform, "door_token")
+        if held is None or not hmac.compare_digest(held.reveal().encode(), token.encode()):
             return None  # it was replaced since
         fields = ("webhook_secret", "webhook_secret_previous")
         found = (self._opened_secret(tx, customer_id, platform, name) for name in fields)
@@ -200,12 +203,13 @@ class Service:
         A customer whose secrets no key opens any more must not shut the others' doors.
         """
         read_at, doors = self._doors.get(platform, (None, {}))
-        if token not in doors and (read_at is None or now - read_at > DOORS_SECONDS):
+        asked = _digest(token)
+        if asked not in doors and (read_at is None or now - read_at > DOORS_SECONDS):
             ids = [one.customer_id for one in customers.every(tx)]
             held = {one: self._opened_secret(tx, one, platform, "door_token") for one in ids}
-            doors = {known.reveal(): one for one, known in held.items() if known}
+            doors = {_digest(known.reveal()): one for one, known in held.items() if known}
             self._doors[platform] = now, doors
-        return doors.get(token)
+        return doors.get(asked)
 
     def _has_door(self, customer_id: str, platform: str) -> bool:
         """Webhooks about contacts of the audience side are in no vendor's document: a route must ask for them."""
@@ -376,3 +380,8 @@ class Service:
 
 def _in_headers(names: Sequence[str]) -> Callable[[Mapping[str, str]], Sequence[str]]:
     return lambda headers: [headers[name.lower()] for name in names if name.lower() in headers]
+
+
+def _digest(token: str) -> bytes:
+    """What a token is looked up by: how long that takes must say nothing of the tokens there are."""
+    return hashlib.sha256(token.encode()).digest()

@@ -7,7 +7,7 @@ from sqlalchemy import Connection as Tx
 
 from keepstep.model.customer import Route
 from keepstep.model.instant import Instant
-from keepstep.state import marks, submissions
+from keepstep.state import labels, marks, submissions
 from keepstep.state.parties import Alias
 from keepstep.submit.custody import HELD
 
@@ -37,6 +37,17 @@ def owed(tx: Tx, route: Route, now: Instant) -> Row:
         "oldest_seconds": max(now - oldest, 0.0) if oldest is not None else 0.0,
         "next": then if count else "",
     }
+
+
+def tags_without_list(tx: Tx, route: Route) -> list[Row]:
+    """Tags of the route's prefix whose list does not exist, and why: whoever carries one keeps it."""
+    known = labels.every(tx, route.customer_id)
+    used = {one.tag_id for one in known if one.state == "live"}
+    there = named(route.audience)
+    make = f"make the list at {there}, or set missing_lists = create, or take the tag off"
+    then = {"no_list": make, "list_gone": "its tag stays; take it off where it is not wanted"}
+    waits = [one for one in known if one.reason in then and one.tag_id not in (None, *used)]
+    return [{"tag": one.tag_name, "reason": one.reason, "next": then[one.reason or ""]} for one in waits]
 
 
 def held(people: Iterable[Alias], route: Route, now: Instant) -> Row:

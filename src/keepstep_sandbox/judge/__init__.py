@@ -13,6 +13,7 @@ from keepstep_sandbox.judge.evidence import Evidence, Finding, Member
 from keepstep_sandbox.judge.mail import Mail
 from keepstep_sandbox.judge.parkings import Parkings
 from keepstep_sandbox.judge.values import LOST, WRONG, Values
+from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 from keepstep_sandbox.world import World
 
 CLASSES = ("in_step", "pending", "parked", "left_out")
@@ -60,6 +61,7 @@ def judge(world: World, claims: Iterable[Claim], dead_letters: int = 0) -> dict[
         "calls": traffic.calls(evidence),
         "floor_calls": traffic.floor(evidence, days),
         "events": _events(evidence),
+        "events_by_side": _by_side(evidence),
         "virtual_days": days,
         "details": [finding.exported() for finding in findings],
     }
@@ -140,6 +142,15 @@ def _events(evidence: Evidence) -> dict[str, int]:
             what = str(act.data["what"])
             counts[what] = counts.get(what, 0) + 1
     return dict(sorted(counts.items()))
+
+
+def _by_side(evidence: Evidence) -> dict[str, dict[str, int]]:
+    """What happened at each vendor, by kind: whatever happens at one of them has to reach the other."""
+    kinds: dict[str, Counter[str]] = {CONSTANT_CONTACT: Counter(), VIRTUOUS: Counter()}
+    for act in evidence.acts:
+        if act.kind == "event" and act.side in kinds:
+            kinds[act.side][str(act.data["what"])] += 1
+    return {side: dict(sorted(counts.items())) for side, counts in kinds.items()}
 
 
 def _days(evidence: Evidence) -> float:

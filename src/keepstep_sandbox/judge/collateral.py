@@ -10,9 +10,16 @@ from keepstep_sandbox.judge.values import WRONG
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 
 DUPLICATE = "duplicates"
-# The only fields of a Constant Contact contact that a write from the CRM may change: consent, lists, and tags where the
-# route carries them.
+# The only fields of a Constant Contact contact that a write from the CRM may change: consent, lists, tags where the
+# route carries them, and those that it writes back.
 _CONSENT = "email_address."
+_BACK = {
+    "first_name": "first_name",
+    "last_name": "last_name",
+    "phone": "phone_numbers",
+    "address": "street_addresses",
+}
+_OUT = "unsubscribed"
 _CLEARABLE = ("tags", "isPrimary", "isSecondary", "name")
 
 
@@ -22,13 +29,34 @@ def collateral(evidence: Evidence) -> Iterator[Finding]:
     for _at, effect in evidence.service_effects(CONSTANT_CONTACT):
         kind, _, number = effect.record.partition(":")
         consent = effect.field.startswith(_CONSENT) and effect.field != "email_address.address"
-        if kind == "contact" and not consent and effect.field not in labels:
+        if kind == "contact" and not consent and effect.field not in labels and not _written_back(evidence, effect):
             yield Finding(WRONG, number, f"{effect.field}: changed at Constant Contact by the service")
+        if effect.field == "email_address.permission_to_send" and _widened(evidence, number, effect):
+            yield Finding(WRONG, number, "permission: changed at Constant Contact by the service")
     for at, effect in evidence.service_effects(VIRTUOUS):
         if effect.field == "originSegmentCode" and not _known_segment(evidence, at, effect.after):
             yield Finding(WRONG, effect.record, "originSegmentCode: sent although the organization does not know it")
         if _cleared(effect) or _foreign_tags(evidence, effect):
             yield Finding(WRONG, effect.record, f"{effect.field}: lost at Virtuous by the service")
+
+
+def _written_back(evidence: Evidence, effect: Effect) -> bool:
+    """Whether a change is one that the route asks for: a value for a value, and of several phones or addresses one."""
+    if effect.field not in [_BACK.get(one) for one in evidence.written_back] or not effect.after:
+        return False
+    if not isinstance(effect.after, list):
+        return True
+    before = effect.before if isinstance(effect.before, list) else []
+    kept = sum(one in effect.after for one in before)
+    return len(effect.after) - kept == 1 and len(before) - kept <= 1
+
+
+def _widened(evidence: Evidence, number: str, effect: Effect) -> bool:
+    """Whether a write touched consent otherwise than by opting out. An opt-out that a replacing write fell upon must be
+    there again at the end."""
+    member = evidence.members.get(number)
+    out = member is not None and (member.raw.get("email_address") or {}).get("permission_to_send") == _OUT
+    return bool(effect.before) and effect.after != _OUT and not out
 
 
 def _known_segment(evidence: Evidence, at: float, code: object) -> bool:

@@ -57,7 +57,9 @@ class Evidence:
         lists = world.constant_contact.lists(account)
         self.list_names = {one["list_id"]: str(one["name"]) for one in lists if not one.get("deleted_at")}
         self._first_names = _first_names(self.acts)
-        self.tags_prefix = next((str(act.data["tags_prefix"]) for act in world.log.of("route")), "")
+        route = next((act.data for act in world.log.of("route")), {})
+        self.tags_prefix = str(route.get("tags_prefix", ""))
+        self.written_back = frozenset(str(one) for one in route.get("fields_to_audience", ()))
         self.audience_tags = {act.record: str(act.data["name"]) for act in self.acts_of(CONSTANT_CONTACT, "add_tag")}
         crm = world.virtuous.contacts(organization)
         self.crm: list[Raw] = [one for one in crm if one["mergedIntoContactId"] is None]

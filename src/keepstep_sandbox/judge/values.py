@@ -35,7 +35,9 @@ class Values:
                 yield from self._old_address(member)
         yield from self._custody()
         for contact_id, household in self._evidence.households.items():
-            yield from self._address(contact_id, [one for one in household if one.linked and one.mailable])
+            linked = [one for one in household if one.linked]
+            kept = {place for one in linked if not one.mailable for place in _addresses(one)}
+            yield from self._address(contact_id, [one for one in linked if one.mailable], kept)
 
     def _names(self, member: Member) -> Iterator[Finding]:
         assert member.individual is not None
@@ -81,20 +83,20 @@ class Values:
                 if same and owner.linked and owner.contact is not None and contact["id"] != owner.contact["id"]:
                     yield Finding(WRONG, owner.id, "email: an address is still with whom it was before")
 
-    def _address(self, contact_id: int, household: list[Member]) -> Iterator[Finding]:
-        """The primary address of a household is one that a member has or that staff gave."""
+    def _address(self, contact_id: int, household: list[Member], kept: set[tuple[str, ...]]) -> Iterator[Finding]:
+        """The primary address of a household is one that a member has or that staff gave. That of a member who is out
+        by now may be what it was before (`kept`)."""
         if not household:
             return
         contact = household[0].contact
         assert contact is not None
         live = [one for one in contact["contactAddresses"] if one["isPrimary"] and not one.get("isArchived")]
         have = fields.crm_address(live[0]) if live else None
-        crossing = [fields.preferred(one.raw.get("street_addresses", ()), fields.ADDRESS_ORDER) for one in household]
-        wanted = [fields.audience_address(one) for one in crossing if one is not None]
+        wanted = [place for one in household for place in _addresses(one)]
         staff = self._staff.get((f"contact:{contact_id}", "address"), [])
         edits = self._edits(household[0], "address") if len(household) == 1 else []
         first = wanted[0] if wanted else ""
-        yield from judged(household[0].id, "address", first, have in wanted, have, staff, edits)
+        yield from judged(household[0].id, "address", first, have in kept.union(wanted), have, staff, edits)
 
     # the edits
 
@@ -134,6 +136,12 @@ class Values:
             edits = self._audience.setdefault((act.record, name), [])
             if act.kind == "add_person" or (name in _given(act.data) and (not edits or edits[-1][1] != value)):
                 edits.append((act.t, value))
+
+
+def _addresses(member: Member) -> list[tuple[str, ...]]:
+    """The address that crosses; none where there is none."""
+    place = fields.preferred(member.raw.get("street_addresses", ()), fields.ADDRESS_ORDER)
+    return [] if place is None else [fields.audience_address(place)]
 
 
 def judged(

@@ -106,6 +106,10 @@ class Virtuous:
         """When the next delivery falls due."""
         return self._outbox.next_due()
 
+    def silence_webhooks(self, organization: str, silent: bool) -> None:
+        """No event is delivered any more, while the subscription stays active; or again."""
+        self._outbox.silence(organization, silent)
+
     def lose_next(self, n: int) -> None:
         """The next n events are never delivered."""
         self._outbox.lose_next(n)

@@ -75,6 +75,11 @@ class Outbox:
         self._lose = 0
         self._duplicate = 0
         self._extra: deque[float] = deque()
+        self._silent: set[str] = set()
+
+    def silence(self, organization: str, silent: bool) -> None:
+        """Nothing that happens from now on is told, though every subscription looks as it should."""
+        (self._silent.add if silent else self._silent.discard)(organization)
 
     def lose_next(self, n: int) -> None:
         self._lose += n
@@ -96,6 +101,8 @@ class Outbox:
     def post(self, subscription: Subscription, body: bytes, now: float) -> None:
         """Put one event into the outbox, with the scripted faults that wait for it."""
         self._events += 1
+        if subscription.organization in self._silent:
+            return
         if self._lose:
             self._lose -= 1
             return

@@ -41,7 +41,7 @@ class Week:
 
     In process: `next_due` and `run_due` beside the world's own. Through the control door: `begin_step`, then advance to
     `until()` and report with `reached` while not `checkpoint()`, then `told()`. `tags_prefix`: what the service's route
-    puts before the tags of contacts; empty where it leaves them at home.
+    puts before the tags of contacts; empty where it leaves them at home. `fields_to_audience`: what it writes back.
     """
 
     def __init__(
@@ -51,10 +51,11 @@ class Week:
         days: int,
         kills: int | Sequence[Mapping[str, Any]],
         tags_prefix: str = "",
+        fields_to_audience: Sequence[str] = (),
     ) -> None:
         self.world, self.days = world, days
         self.span = Span.of(world.now, days)
-        world.note("week", "", "route", tags_prefix=tags_prefix)
+        world.note("week", "", "route", tags_prefix=tags_prefix, fields_to_audience=list(fields_to_audience))
         self.scene = Scene(world, people, tags_prefix)
         ground.lay(self.scene)
         self.events: list[Event] = plan(self.scene, self.span)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from keepstep.model.custom import CustomField
-from keepstep.model.errors import Transient
+from keepstep.model.errors import Conflicting, Transient, Unanswered
 from tests.connectors.constant_contact.world import ACCOUNT, START, World, run, said, scripted
 
 
@@ -107,3 +107,15 @@ def test_a_row_without_id_or_name_is_left_out_and_a_page_without_rows_is_no_page
     for work in (cc.tags(), cc.fields()):
         with pytest.raises(Transient):
             run(work)
+
+
+def test_a_list_is_made_once_by_name() -> None:
+    """409 is told apart (CC facts 6.1); an answer without an id may have made one."""
+    world = World()
+    made = run(world.cc.make_list("News"))
+    assert dict(run(world.cc.lists())) == {made: "News"}
+    with pytest.raises(Conflicting):
+        run(world.cc.make_list("News"))
+    cc, _, _ = scripted(said(201, {}))
+    with pytest.raises(Unanswered):
+        run(cc.make_list("News"))

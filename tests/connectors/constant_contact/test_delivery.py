@@ -24,9 +24,10 @@ V3 = {
 }
 
 
-def ids(value: Any) -> list[str]:
+def ids(value: Any) -> list[str | None]:
     assert CC.parse_delivery is not None
-    return CC.parse_delivery(value if isinstance(value, bytes) else json.dumps(value).encode())
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return [one.record_id for one in CC.parse_delivery(body)]
 
 
 def account(value: Any) -> str | None:

@@ -336,3 +336,152 @@ def test_the_calls_that_opt_in_are_nowhere() -> None:
     assert not {"sign_up_form", "resubscribe"} & set(source.replace("/", " ").split())
     assert "/sign_up_form" not in source
     assert "/resubscribe" not in source
+
+
+# --- fields ---
+
+
+def set_fields(person: str, values: dict[str, Any], was: dict[str, Any]) -> Any:
+    return call("set_fields", {"record_id": person, "values": values, "was": was})
+
+
+ADDRESS = {"street": "1 Main St", "city": None, "state": None, "postal": None, "country": "United States"}
+MOVED = {"kind": "home", "street": "2 Oak Ave", "city": "Everett", "state": "WA", "postal": "98201", "country": None}
+
+
+@pytest.mark.switch("constant_contact", "put_subresources", "keeps", "clears")
+@pytest.mark.parametrize("subresources", ["keeps", "clears"])
+def test_a_write_of_fields_changes_them_and_nothing_else(subresources: str) -> None:
+    """The preferred phone gets the new number, the other one stays; a country that nobody says stays too."""
+    world = World(put_subresources=subresources)
+    person = rich(world)
+    before = kept(world, person) | {"email": world.contact(person)["email_address"]}
+    world.later(700)
+    values = {"first_name": "Annie", "phone": {"kind": "mobile", "raw": "555 0199"}, "address": MOVED}
+    was = {"first_name": "Ann", "phone": "555 0101", "address": ADDRESS}
+    [outcome] = run(world.cc.write(set_fields(person, values, was)))
+    told = {"first_name": "Annie", "phone": "555 0199", "address": {**MOVED, "country": "United States"}}
+    told["address"].pop("kind")
+    assert outcome == Done({"values": told})
+    after = kept(world, person) | {"email": world.contact(person)["email_address"]}
+    changed = {
+        "first_name": "Annie",
+        "phones": [("home", "555 0100"), ("mobile", "555 0199")],
+        "addresses": [("home", "2 Oak Ave", "United States")],
+    }
+    assert after == before | changed
+    assert run(world.cc.write(set_fields(person, values, was))) == [Nothing()]
+    assert run(world.cc.look(set_fields(person, values, was))) == [Done({"values": told})]
+
+
+def test_what_was_empty_is_added() -> None:
+    world = World()
+    person = world.person(email="ann@example.org", first_name="Ann")
+    world.later(700)
+    values = {"last_name": "Lee", "phone": {"kind": "work", "raw": "555 0199"}, "address": MOVED}
+    [outcome] = run(world.cc.write(set_fields(person, values, dict.fromkeys(values))))
+    assert isinstance(outcome, Done)
+    raw = world.contact(person)
+    assert [(one["kind"], one["phone_number"]) for one in raw["phone_numbers"]] == [("work", "555 0199")]
+    assert [(one["kind"], one["street"]) for one in raw["street_addresses"]] == [("home", "2 Oak Ave")]
+
+
+def test_nobody_is_written_over() -> None:
+    """Somebody changed it, is at it, deleted the contact or opted out: not now, and not with these words."""
+    world = World()
+    edited, busy, gone, out = (world.person(email=f"{one}@example.org", first_name="Ann") for one in "abcd")
+    world.later(700)
+    world.vendor.edit(ACCOUNT, edited, world.clock.at, first_name="Anna")
+    world.vendor.edit(ACCOUNT, busy, world.clock.at, job_title="Boss")
+    world.vendor.delete(ACCOUNT, gone, world.clock.at)
+    world.vendor.person_opts_out(ACCOUNT, out, world.clock.at)
+    for person, after in ((edited, 0), (busy, 600), (gone, 0), (out, 0)):
+        wanted = set_fields(person, {"first_name": "Annie"}, {"first_name": "Ann"})
+        [outcome] = run(world.cc.write(wanted))
+        assert isinstance(outcome, Retry) and abs(outcome.after - after) < 5
+        [looked] = run(world.cc.look(wanted))
+        assert isinstance(looked, Retry)
+    assert world.sent("PUT") == []
+
+
+RAW = {
+    "contact_id": "c1",
+    "first_name": "Ann",
+    "email_address": {"address": "a@example.org", "permission_to_send": "explicit", "opt_in_source": "Account"},
+}
+OTHER = "0b0b0b0b-1111-4222-a333-444444444444"
+
+
+def conflict(message: str) -> Any:
+    return said(409, [{"error_key": "contacts.api.conflict", "error_message": message}])
+
+
+@pytest.mark.switch("constant_contact", "conflict_wording", "with_id", "without_id")
+@pytest.mark.parametrize(
+    ("answers", "dies"),
+    [
+        ((conflict(f"Email already exists for contact {OTHER}"),), True),
+        ((conflict("EmailAddress is not unique"), said(200, {"contacts": [RAW, RAW | {"contact_id": "c2"}]})), True),
+        ((conflict("Another request is being processed"), said(200, {"contacts": [RAW]})), False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["opt_out", "set_fields"])
+def test_a_conflict_is_another_contact_or_another_moment(kind: str, answers: Any, dies: bool) -> None:
+    """The message is a hint, the search with every status the proof (CC facts 4, 5.5)."""
+    cc, _, _ = scripted(said(200, RAW), *answers)
+    fields = set_fields("c1", {"first_name": "Annie"}, {"first_name": "Ann"})
+    [outcome] = run(cc.write(opt_out("c1") if kind == "opt_out" else fields))
+    if dies:
+        assert isinstance(outcome, Dead) and outcome.status == 409
+        assert "another contact of the account has this address" in outcome.reason
+    else:
+        assert isinstance(outcome, Retry) and outcome.after == 60
+
+
+def activity(*moments: str) -> Any:
+    rows = [{"created_time": one, "tracking_activity_type": "em_optouts"} for one in moments]
+    return said(200, {"tracking_activities": rows})
+
+
+OUT = RAW | {"email_address": RAW["email_address"] | {"permission_to_send": "unsubscribed"}}  # type: ignore[operator]
+LATER = "2100-01-01T00:00:00Z"
+OWN = {"opt_in_source": "Contact", "opt_in_date": "2100-01-01T00:00:01Z"}
+
+
+def after_the_put(*answers: Any, put: Any = None) -> Any:
+    """The outcome of a write whose PUT was answered, with these answers after it."""
+    cc, _, _ = scripted(said(200, RAW), said(200, put or RAW | {"first_name": "Annie"}), *answers)
+    [outcome] = run(cc.write(set_fields("c1", {"first_name": "Annie"}, {"first_name": "Ann"})))
+    return outcome
+
+
+def test_a_raced_opt_out_is_found_in_the_activity_or_in_the_answer() -> None:
+    found = after_the_put(activity(LATER), said(200, RAW), said(200, OUT))
+    assert found.answer["raced"]["written"] is True
+    left = RAW | {"email_address": RAW["email_address"] | {"opt_out_date": LATER}}  # type: ignore[operator]
+    assert "raced" in after_the_put(activity(), said(200, OUT), put=left).answer
+    failed = after_the_put(activity(LATER), said(503, {}))
+    assert failed.answer["raced"]["written"] is False
+
+
+def test_what_is_no_raced_opt_out() -> None:
+    """An old one; one that the person lifted again; an activity that may not be read; an answer that says it itself."""
+    own = RAW | {"email_address": RAW["email_address"] | OWN}  # type: ignore[operator]
+    for outcome in (
+        after_the_put(activity("2001-01-01T00:00:00Z")),
+        after_the_put(activity(LATER), put=own),
+        after_the_put(said(404, {})),
+        after_the_put(put=OUT),
+    ):
+        assert isinstance(outcome, Done) and "raced" not in outcome.answer
+
+
+def test_an_activity_that_cannot_be_read_now_is_looked_at_again() -> None:
+    assert type(after_the_put(said(503, {}))).__name__ == "Unknown"
+    assert type(after_the_put(put={"contact_id": "c2"})).__name__ == "Unknown"
+
+
+def test_a_raced_opt_out_is_found_by_the_look_too() -> None:
+    cc, _, _ = scripted(said(200, RAW), activity(LATER), said(200, RAW), said(200, OUT))
+    [outcome] = run(cc.look(set_fields("c1", {"first_name": "Annie"}, {"first_name": "Ann"})))
+    assert isinstance(outcome, Done) and outcome.answer["raced"]["written"] is True

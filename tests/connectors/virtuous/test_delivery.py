@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from keepstep.connectors.virtuous.delivery import LARGEST, parse_delivery, signatures
 from keepstep.model.errors import Refused
 from tests.connectors.virtuous.test_mapping import RECORDS
-from tests.connectors.virtuous.world import ORGANIZATION, World, run
+from tests.connectors.virtuous.world import ORGANIZATION, START, World, run
+
+
+def names(body: bytes) -> list[str]:
+    """Whom a delivery names."""
+    return [one.record_id for one in parse_delivery(body) if one.record_id]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +38,33 @@ from tests.connectors.virtuous.world import ORGANIZATION, World, run
 )
 def test_the_contacts_that_a_delivery_names(value: Any, named: list[str]) -> None:
     """One or many records, under either envelope; other events name nobody (Virtuous facts 13.3)."""
-    assert parse_delivery(json.dumps(value).encode()) == named
+    assert names(json.dumps(value).encode()) == named
+
+
+@pytest.mark.parametrize(
+    ("event", "known"),
+    [
+        *(("GiftDelete", True), ("contactNote.created", True), ("formSubmission", True), ("EventUpdate", True)),
+        *(("SomethingNew", False), ("contactTagged", False)),
+    ],
+)
+def test_an_event_of_something_else_is_told_from_one_that_nobody_knows(event: str, known: bool) -> None:
+    """We subscribe to all fifteen (Virtuous facts 13.1), so most deliveries may be of something else."""
+    [notice] = parse_delivery(json.dumps({"event": event, "id": 5}).encode())
+    assert (notice.record_id, notice.known) == (None, known)
+
+
+def test_a_record_says_when_it_was_changed() -> None:
+    """But a record that was merged away says nothing of when its survivor was."""
+    at = "2025-06-15T15:06:40"
+    body = {"event": "ContactUpdate", "contact": {"id": 7, "modifiedDateTimeUtc": at}}
+    merged = {"event": "ContactUpdate", "contact": {"id": 8, "mergedIntoContactId": 9, "modifiedDateTimeUtc": at}}
+    said = parse_delivery(json.dumps([body, merged]).encode())
+    assert [(one.event, one.record_id, one.changed_at) for one in said] == [
+        ("contactupdate", "7", START),
+        ("contactupdate", "8", None),
+        ("contactupdate", "9", None),
+    ]
 
 
 @pytest.mark.switch("virtuous", "webhook-envelope", "observed", "guide")
@@ -47,7 +78,7 @@ def test_what_the_stand_in_sends(envelope: str, record: str) -> None:
     world.vendor.bulk_adds_tag(ORGANIZATION, numbers, "CC: News", world.clock.at)
     sent = world.vendor.due_deliveries(world.clock.at + 60)
     # Two creations and a bulk action, which the guides would send record by record.
-    named = [name for delivery in sent for name in parse_delivery(delivery.body)]
+    named = [name for delivery in sent for name in names(delivery.body)]
     assert named == [str(number) for number in numbers] * 2
     assert all(len(signatures(delivery.headers)) == 1 for delivery in sent)
 
@@ -77,7 +108,7 @@ def test_a_delivery_that_is_too_large_is_refused_unread() -> None:
 @given(RECORDS)
 def test_any_json_is_read_or_refused(value: Any) -> None:
     try:
-        assert all(name.isdigit() for name in parse_delivery(json.dumps(value).encode()))
+        assert all(name.isdigit() for name in names(json.dumps(value).encode()))
     except Refused as refused:
         assert refused.status == 400
 

@@ -99,6 +99,40 @@ def test_where_the_stand_in_has_no_such_parameter_nobody_is_missed() -> None:
     assert ids(run(pages(world, "changed", world.clock.at + 30 * DAY))) == made
 
 
+def option(parameter: str, *operators: str) -> dict[str, Any]:
+    return {"parameter": parameter, "operatorOptions": [{"operator": one} for one in operators]}
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ([option("Last Modified Date", "Is", "Before", "OnOrAfter")], "Last Modified Date OnOrAfter"),
+        ([option("last modified date", "Is After", "Is After Or On")], "last modified date Is After Or On"),
+        ([option("Last Modified Date", "Is", "After")], "Last Modified Date After"),
+        ([option("Last Modified Date", "GreaterThan", "GreaterThanOrEqual")], "Last Modified Date GreaterThanOrEqual"),
+        ([option("Last Modified DateTime UTC", "OnOrAfter")], "Last Modified DateTime UTC OnOrAfter"),
+        ([{"parameter": "Last Modified Date"}], "Last Modified Date OnOrAfter"),
+        ([option("Last Modified Date", "Is", "Before")], None),
+        ([option("Create Date", "OnOrAfter")], None),
+        ([], None),
+    ],
+)
+def test_changes_are_asked_for_in_the_organizations_own_spelling(options: list[Any], found: str | None) -> None:
+    """Parameters differ, and operators are spelled in several ways (Virtuous facts 9, 17)."""
+    zone, listed = {"organizationUserId": 1, "organizationTimeZone": "UTC"}, {"list": [], "total": 0}
+    crm, script = scripted(said(200, {"options": options}), *([said(200, zone)] if found else []), said(200, listed))
+    assert run(crm.finds_changes()) == found
+    run(crm.changes("changed", START, None))
+    groups = json.loads(script.asked[-1][2])["groups"]
+    asked = groups[0]["conditions"][0] if groups else {}
+    assert (f"{asked['parameter']} {asked['operator']}" if asked else None) == found
+
+
+def test_a_key_that_may_not_read_the_options_asks_as_everybody_does() -> None:
+    crm, _ = scripted(said(403))
+    assert run(crm.finds_changes()) == "Last Modified Date OnOrAfter"
+
+
 def test_source_time_is_the_vendors() -> None:
     """HTTP Date, else the highest stamp; without Z it is UTC (Virtuous facts 6)."""
     rows = [{"id": 1, "modifiedDateTimeUtc": "2025-06-15T15:06:40.2933333"}, {"id": 2, "modifiedDateTimeUtc": 3}]
@@ -161,6 +195,19 @@ def test_by_reference() -> None:
     assert run(world.crm.by_reference("cc-2")) is None
 
 
+def test_the_home_of_an_individual_is_asked_for_by_its_id() -> None:
+    """It names its contact wherever staff have moved it (Virtuous facts 8)."""
+    world = World()
+    made, other = world.add(), world.add()
+    number = world.person(made)["id"]
+    assert run(world.crm.home_of(str(number))) == str(made)
+    world.vendor.staff_moves_individual(ORGANIZATION, number, other, START)
+    assert run(world.crm.home_of(str(number))) == str(other)
+    assert run(world.crm.home_of("999999")) is None
+    crm, _ = scripted(said(200, text=b"[]"))
+    assert run(crm.home_of("1")) is None
+
+
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}"])
 def test_an_answer_that_is_no_contact_is_not_nobody(body: bytes) -> None:
     """Unknown is never absent: that would create a person twice."""
@@ -186,6 +233,42 @@ def test_subscription() -> None:
     assert sum(value is True for value in seen.values()) == 16
     assert "made-up-secret" not in json.dumps(seen)
     assert run(world.crm.subscription("999999")) is None
+
+
+URL, SIGNS = "https://keepstep.example.org/hook", "made-up-secret"
+
+
+def test_a_good_subscription_is_left_alone_and_one_that_is_gone_is_said_to_be() -> None:
+    world = World()
+    made = run(world.crm.subscribe(URL, SIGNS))
+    assert run(world.crm.resubscribe(made, URL, SIGNS)) == "good"
+    assert world.sent("PUT") == []
+    assert run(world.crm.resubscribe("999999", URL, SIGNS)) == "gone"
+    crm, _ = scripted(said(200, {"id": 5, "active": False}), said(404))
+    assert run(crm.resubscribe("5", URL, SIGNS)) == "gone"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("active", False), ("eventDelete", False), ("payloadUrl", "https://else.org"), ("secret", "x")]
+)
+def test_a_subscription_that_is_another_one_is_written_whole(name: str, value: Any) -> None:
+    """An omitted toggle would become false (Virtuous facts 13.1)."""
+    world = World()
+    made = run(world.crm.subscribe(URL, SIGNS))
+    subscription = world.vendor._organizations[ORGANIZATION].subscriptions[int(made)]
+    whole = dict(subscription.fields)
+    subscription.fields[name] = value
+    assert run(world.crm.resubscribe(made, URL, SIGNS)) == "repaired"
+    assert subscription.fields == whole
+    assert run(world.crm.resubscribe(made, URL, SIGNS)) == "good"
+
+
+def test_a_secret_that_the_vendor_hides_is_no_difference() -> None:
+    world = World()
+    made = run(world.crm.subscribe(URL, SIGNS))
+    shown = run(world.crm.subscription(made))
+    crm, script = scripted(said(200, shown))
+    assert run(crm.resubscribe(made, URL, SIGNS)) == "good" and len(script.asked) == 1
 
 
 def test_a_contact_that_carries_another_reference_is_not_the_one_asked_for() -> None:

@@ -250,3 +250,16 @@ def test_a_reference_alone_may_fire_nothing() -> None:
     door.subscribe()
     door.send("POST", "/api/ContactReference", {"contactId": number, "referenceSource": CC, "referenceId": "g1"})
     assert door.deliveries() == []
+
+
+def test_a_silent_organization_looks_as_it_should_and_tells_nothing() -> None:
+    """Nothing at the vendor says that deliveries stopped: there is no log (Virtuous facts 13.1)."""
+    door = Door()
+    door.subscribe()
+    door.machine.silence_webhooks(ORG, True)
+    number = door.person()
+    [subscription] = door.machine._organizations[ORG].subscriptions.values()
+    assert door.deliveries(60) == [] and subscription.fields["active"]
+    door.machine.silence_webhooks(ORG, False)
+    door.machine.staff_adds_tag(ORG, number, "T", door.now)
+    assert len(door.deliveries(60)) == 1

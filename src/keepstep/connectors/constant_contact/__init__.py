@@ -7,13 +7,13 @@ from keepstep.connectors.constant_contact.api import Api
 from keepstep.connectors.constant_contact.catalogue import Catalogue
 from keepstep.connectors.constant_contact.cost import cost
 from keepstep.connectors.constant_contact.delivery import account_of, parse_delivery, signatures
-from keepstep.connectors.constant_contact.destination import Destination
+from keepstep.connectors.constant_contact.destination import Destination, moved
 from keepstep.connectors.constant_contact.explain import PLATFORM, explain
 from keepstep.connectors.constant_contact.mapping import snapshot
 from keepstep.connectors.constant_contact.partner import PARTNERSHIP
 from keepstep.connectors.constant_contact.reports import Reports
 from keepstep.connectors.constant_contact.source import Source
-from keepstep.model.change import Call, Outcome
+from keepstep.model.change import Call, Outcome, Step
 from keepstep.model.contact import AudienceContact
 from keepstep.model.custom import CustomField
 from keepstep.model.instant import Instant
@@ -42,6 +42,9 @@ class ConstantContact:
     async def lists(self) -> Sequence[tuple[str, str]]:
         return await self._catalogue.lists()
 
+    async def make_list(self, name: str) -> str:
+        return await self._catalogue.make_list(name)
+
     async def tags(self) -> Sequence[tuple[str, str]]:
         return await self._catalogue.tags()
 
@@ -53,6 +56,9 @@ class ConstantContact:
 
     def snapshot(self, raw: Mapping[str, Any], read_at: Instant) -> AudienceContact:
         return snapshot(raw, read_at)
+
+    def moved(self, step: Step, raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return moved(step, raw)
 
     async def write(self, call: Call) -> Sequence[Outcome]:
         return await self._destination.write(call)

@@ -6,6 +6,7 @@ from typing import Any
 from keepstep.connectors.constant_contact.api import Api
 from keepstep.connectors.constant_contact.source import LIMIT, rows_of_all_pages
 from keepstep.model.custom import CustomField, Kind
+from keepstep.model.errors import Unanswered
 
 KINDS: Mapping[str, Kind] = {
     "string": "text",
@@ -31,6 +32,14 @@ class Catalogue:
         """(list id, name) of every active list (CC facts 6.1)."""
         query = {"limit": LIMIT, "status": "active"}
         return _named(await rows_of_all_pages(self._api, "/contact_lists", query, "lists"), "list_id")
+
+    async def make_list(self, name: str) -> str:
+        """409 where the name is taken (CC facts 6.1). Raises Unanswered where it may have been made."""
+        answer = (await self._api.post("/contact_lists", {"name": name})).value
+        made = answer.get("list_id") if isinstance(answer, dict) else None
+        if not isinstance(made, str) or not made:
+            raise Unanswered("a list was made without a list_id")
+        return made
 
     async def tags(self) -> Sequence[tuple[str, str]]:
         """(tag id, name) of every tag (CC facts 6.3)."""

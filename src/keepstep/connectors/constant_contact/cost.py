@@ -8,6 +8,10 @@ JOB, PAGE = 2, 1
 
 def cost(kind: str, steps: int) -> int:
     """Calls of one job of this kind with so many steps. Everybody written is read once more, one by one."""
+    if kind == "set_fields":
+        return steps * 4  # read, PUT, opt-outs meanwhile, read again
+    if kind == "enrol":
+        return steps * 2  # POST, read
     if kind not in JOBS:
         return steps * 3  # read, PUT, read again
     one_by_one = steps <= READ_ONE_BY_ONE

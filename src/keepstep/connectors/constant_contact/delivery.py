@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from keepstep.connectors.constant_contact.api import decode
 from keepstep.model.errors import Refused
+from keepstep.ports import Notice
 
 # Of the vendor's earlier scheme, base64 of the HMAC-SHA256 of the raw body; its present one signs for partners only
 # and with the vendor's own key (CC facts 10.3).
@@ -18,8 +19,8 @@ LARGEST = 10_000_000
 _PARTNER_ACCOUNT = re.compile(r"/partner/accounts/([^/?#]+)")
 
 
-def parse_delivery(body: bytes) -> list[str]:
-    """Ids of the contacts that a delivery names, each once; none for a partner's topic. Raises Refused for what is no
+def parse_delivery(body: bytes) -> list[Notice]:
+    """The contacts that a delivery names, each once; none for a partner's topic. Raises Refused for what is no
     delivery."""
     if len(body) > LARGEST:
         raise Refused(413, "the delivery is too large")
@@ -29,7 +30,8 @@ def parse_delivery(body: bytes) -> list[str]:
         raise Refused(400, "the delivery is no JSON") from problem
     if not all(is_event(event) for event in events):
         raise Refused(400, "the delivery names no event")
-    return list(dict.fromkeys(name for event in events if (name := text_of(event, "contactid"))))
+    named = dict.fromkeys(name for event in events if (name := text_of(event, "contactid")))
+    return [Notice("contact", name) for name in named]
 
 
 def account_of(body: bytes) -> str | None:

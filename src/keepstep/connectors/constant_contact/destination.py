@@ -1,4 +1,5 @@
-"""Writing to Constant Contact: opt-outs by replacing one contact, lists and tags by bulk jobs; and what became of each.
+"""Writing to Constant Contact: opt-outs and fields by replacing one contact (replace.py), lists and tags by bulk jobs;
+and what became of each.
 
 The two calls that set a person back to mailable (the form for a person's own act, and the one that asks to come back)
 are not here and never will be: consent crosses towards the vendor only in the direction "off" (CC facts 5.3).
@@ -8,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keepstep.connectors.constant_contact import enrol
 from keepstep.connectors.constant_contact.api import Api, segment
-from keepstep.connectors.constant_contact.source import INCLUDES, LIMIT, read_contact, rows_of_all_pages
+from keepstep.connectors.constant_contact.replace import Replace, unsubscribed
+from keepstep.connectors.constant_contact.source import LIMIT, read_contact, rows_of_all_pages
 from keepstep.model.change import Accepted, Call, Dead, Done, Nothing, Outcome, Retry, Step, Unknown
 from keepstep.model.errors import Missing, Permanent, Unanswered
 from keepstep.model.instant import Instant
@@ -19,16 +22,7 @@ CONTACTS, LABELS = 500, 50  # in one bulk job, lists or tags (CC facts 6.2, 6.3)
 READ_ONE_BY_ONE = 20
 LOOK_AFTER = 30.0  # the vendor's own advice for activities (CC facts 7.2)
 DEADLINE = 86_400.0  # of a job in an unknown state: jobs take minutes, so after a day only re-reading tells
-REASON = 255  # characters (CC facts 3.2)
 ENDED = ("completed", "cancelled", "failed", "timed_out", "time_out")
-
-# What a GET carries and a PUT must not: everything else goes back, also a field that the vendor adds tomorrow, since
-# what is left out is overwritten with null (CC facts 5.3).
-READ_ONLY = (
-    "_whole _links contact_id created_at updated_at deleted_at create_source update_source phone_number_id "
-    "street_address_id opt_in_source opt_in_date opt_out_source opt_out_date confirm_status"
-).split()
-AS_READ = ("notes",)  # its id and date are writable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +61,17 @@ class Destination:
     def __init__(self, api: Api, clock: Clock) -> None:
         self._api = api
         self._clock = clock
+        self._replace = Replace(api, clock)
 
     async def write(self, call: Call) -> Sequence[Outcome]:
-        """`opt_out` (one step), or a job of JOBS (contacts x labels). Raises Permanent for a call of another shape."""
+        """`opt_out`, `set_fields` or `enrol` (one step), or a job of JOBS (contacts x labels). Raises Permanent for a
+        call of another shape."""
         if call.kind == "opt_out":
-            return [await self._opt_out(_only(call))]
+            return [await self._replace.opt_out(_only(call))]
+        if call.kind == "set_fields":
+            return [await self._replace.set_fields(_only(call))]
+        if call.kind == "enrol":
+            return [await enrol.enrol(self._api, _only(call))]
         if call.kind not in JOBS:
             raise Permanent(0, f"no write of kind {call.kind!r}")
         return await self._start_job(call)
@@ -79,30 +79,16 @@ class Destination:
     async def look(self, call: Call) -> Sequence[Outcome]:
         """Reads what is there now; writes nothing."""
         if call.kind == "opt_out":
-            return [await self._opted_out(_only(call))]
+            return [await self._replace.opted_out(_only(call))]
+        if call.kind == "set_fields":
+            return [await self._replace.fields_set(_only(call), call.sent_at)]
+        if call.kind == "enrol":
+            return [await enrol.look(self._api, _only(call), call.sent_at)]
         if call.kind not in JOBS:
             raise Permanent(0, f"no write of kind {call.kind!r}")
         if call.vendor_id and await self._running(call.vendor_id, call.sent_at):
             return [Accepted(call.vendor_id, LOOK_AFTER) for _ in call.steps]
         return await self._verify(call)
-
-    async def _opt_out(self, step: Step) -> Outcome:
-        record_id = step.payload["record_id"]
-        raw = await read_contact(self._api, record_id, INCLUDES)
-        if raw.get("deleted_at") or _unsubscribed(raw):
-            return Nothing()  # a PUT would revive a deleted contact (CC facts 5.5)
-        if not _email(raw).get("address"):
-            return Dead("the contact has no email address to opt out")
-        answer = (await self._api.put(f"/contacts/{segment(record_id)}", opt_out_body(raw, step.payload))).value
-        if isinstance(answer, dict) and _unsubscribed(answer) and answer.get("contact_id", record_id) == record_id:
-            return Done({"consent": "opted_out"})
-        return Unknown(LOOK_AFTER, "the answer does not say unsubscribed")
-
-    async def _opted_out(self, step: Step) -> Outcome:
-        raw = await read_contact(self._api, step.payload["record_id"], INCLUDES)
-        if _unsubscribed(raw):
-            return Done({"consent": "opted_out"})
-        return Nothing() if raw.get("deleted_at") else Retry(0, "still not opted out")
 
     async def _start_job(self, call: Call) -> Sequence[Outcome]:
         job, (contacts, labels) = JOBS[call.kind], _cross_product(call.steps)
@@ -169,29 +155,20 @@ class Destination:
             return None
 
 
-def opt_out_body(raw: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole contact in the write form, opted out: PUT replaces, so everything goes back (CC facts 5.3)."""
-    source = payload.get("source")
-    return _writable(raw) | {
-        "email_address": _writable(raw["email_address"])
-        | {"permission_to_send": "unsubscribed", "opt_out_reason": (payload.get("reason") or "")[:REASON] or None},
-        "update_source": source if source in ("Contact", "Account") else "Account",
-    }
-
-
-def _writable(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _inside(key, value) for key, value in row.items() if key not in READ_ONLY and value is not None}
-
-
-def _inside(key: str, value: Any) -> Any:
-    if not isinstance(value, list) or key in AS_READ:
-        return value
-    return [_writable(each) if isinstance(each, dict) else each for each in value]
+def moved(step: Step, raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A stored contact as a verified job left it; None where it does not show what the job changed."""
+    job = JOBS.get(step.kind)
+    there = raw.get(job.labels.shown) if job else None
+    if job is None or not isinstance(there, list):
+        return None
+    meant = step.payload["list_ids"]
+    kept = [each for each in there if each not in meant]
+    return {**raw, job.labels.shown: [*kept, *meant] if job.adds else kept}
 
 
 def _only(call: Call) -> Step:
     if len(call.steps) != 1:
-        raise Permanent(0, f"an opt-out call of {len(call.steps)} steps")
+        raise Permanent(0, f"a call for one contact of {len(call.steps)} steps")
     return call.steps[0]
 
 
@@ -214,7 +191,7 @@ _DELETED, _OPTED_OUT = Dead("the contact was deleted meanwhile"), Dead("the cont
 def _why_closed(raw: Mapping[str, Any] | None) -> Outcome | None:
     if raw is None:
         return _NOT_THERE
-    return _DELETED if raw.get("deleted_at") else _OPTED_OUT if _unsubscribed(raw) else None
+    return _DELETED if raw.get("deleted_at") else _OPTED_OUT if unsubscribed(raw) else None
 
 
 def _membership(job: Job, step: Step, found: Mapping[str, Mapping[str, Any] | None], again: float) -> Outcome:
@@ -234,15 +211,6 @@ def _membership(job: Job, step: Step, found: Mapping[str, Mapping[str, Any] | No
         return Done({job.labels.name: sorted(each for each in there if isinstance(each, str))})
     if raw.get("deleted_at"):
         return Nothing()  # nobody reads what a deleted contact is on
-    if wanted and _unsubscribed(raw):
+    if wanted and unsubscribed(raw):
         return _OPTED_OUT
     return Retry(again, "not as wanted yet")
-
-
-def _email(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    email = raw.get("email_address")
-    return email if isinstance(email, dict) else {}
-
-
-def _unsubscribed(raw: Mapping[str, Any]) -> bool:
-    return bool(_email(raw).get("permission_to_send") == "unsubscribed")

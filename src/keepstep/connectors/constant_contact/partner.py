@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from keepstep.connectors.constant_contact.api import decode, read, segment
 from keepstep.model.errors import Misconfigured, Permanent, Transient, Unanswered
 from keepstep.model.plan import Plan
-from keepstep.ports import Connection, HttpAnswer, Notice, OAuth, Partnership, Topic
+from keepstep.ports import Connection, HttpAnswer, OAuth, PartnerNotice, Partnership, Topic
 
 EVENTS = {"1": "tier.increase", "2": "tier.decrease", "3": "account.cancel", "4": "account.disable"}
 # The two hosts that sources name (CC facts 10.1); neither is ever called because a body says so.
@@ -25,7 +25,7 @@ LARGEST = 65_536
 _TOPICS = {"v2": "/webhooks/partner/topics", "v3": "/partner/webhooks/subscriptions"}
 
 
-def notice_of(body: bytes) -> Notice | None:
+def notice_of(body: bytes) -> PartnerNotice | None:
     """What a delivery says, None for every shape but the documented one (CC facts 10.1): one object, whose `url` is the
     address of an account's plan and nothing more."""
     try:
@@ -37,7 +37,7 @@ def notice_of(body: bytes) -> Notice | None:
     account, event, key = account_at(said.get("url")), said.get("event_type"), said.get("api_key")
     if account is None or not isinstance(event, str) or not EVENT.fullmatch(event):
         return None
-    return Notice(account, event, key if isinstance(key, str) else None)
+    return PartnerNotice(account, event, key if isinstance(key, str) else None)
 
 
 def account_at(url: object) -> str | None:

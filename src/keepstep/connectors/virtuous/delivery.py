@@ -5,18 +5,24 @@ from typing import Any
 
 from keepstep.connectors.virtuous.api import decode
 from keepstep.connectors.virtuous.mapping import record_id
+from keepstep.connectors.virtuous.subscription import EVENTS
 from keepstep.model.errors import Refused
+from keepstep.model.instant import Instant, parse_instant
+from keepstep.ports import Notice
 
 # A working receiver allows 5 MB; bulk actions come as one delivery (Virtuous facts 13.3).
 LARGEST = 10_000_000
 # The name is unconfirmed, so it is a list (Virtuous facts 13.4).
 SIGNATURE_HEADERS = ("X-Virtuous-Signature",)
+# The toggles of a subscription that are no contact's (Virtuous facts 13.1), as `event_type` writes them.
+OTHER_EVENTS = frozenset(event.lower() for event in EVENTS if event not in ("contactCreate", "contactUpdate"))
 CONTACT_EVENTS = ("contactcreate", "contactupdate", "contactmerge", "contactarchive", "contactunarchive")
 _TYPES, _RECORDS = ("event", "eventType", "type"), ("contact", "data")
 
 
-def parse_delivery(body: bytes) -> list[str]:
-    """Ids of the contacts that a delivery names; none for other events. Raises Refused for what is no delivery."""
+def parse_delivery(body: bytes) -> list[Notice]:
+    """What a delivery says of contacts, each named once; an event of something else is said without a record. Nothing
+    for a contact's event that names nobody. Raises Refused for what is no delivery."""
     if len(body) > LARGEST:
         raise Refused(413, "the delivery is too large")
     try:
@@ -26,8 +32,16 @@ def parse_delivery(body: bytes) -> list[str]:
     events = value if isinstance(value, list) else [value]
     if not all(is_delivery(event) for event in events):
         raise Refused(400, "the delivery names no event")
-    named = (name for event in events if event_type(event) in CONTACT_EVENTS for name in _ids(event))
-    return list(dict.fromkeys(named))
+    return list({(one.event, one.record_id): one for event in events for one in _notices(event)}.values())
+
+
+def _notices(event: Mapping[str, Any]) -> Iterator[Notice]:
+    word = event_type(event)
+    if word not in CONTACT_EVENTS:
+        yield Notice(word, known=word in OTHER_EVENTS)
+        return
+    for name, changed_at in _named(event):
+        yield Notice(word, name, changed_at)
 
 
 def signatures(headers: Mapping[str, str], names: Sequence[str] = SIGNATURE_HEADERS) -> list[str]:
@@ -62,9 +76,13 @@ def records(event: Mapping[str, Any]) -> Iterator[Any]:
             yield inner
 
 
-def _ids(event: Mapping[str, Any]) -> Iterator[str]:
-    """The record and, after a merge, the survivor (Virtuous facts 7.6)."""
+def _named(event: Mapping[str, Any]) -> Iterator[tuple[str, Instant | None]]:
+    """The record and, after a merge, the survivor (Virtuous facts 7.6), of which the delivery says nothing more."""
     for record in (*records(event), {"id": event.get("contactId")}):
-        for key in ("id", "mergedIntoContactId"):
-            if isinstance(record, Mapping) and (name := record_id(record.get(key))):
-                yield name
+        if not isinstance(record, Mapping):
+            continue
+        survivor = record_id(record.get("mergedIntoContactId"))
+        if name := record_id(record.get("id")):
+            yield name, None if survivor else parse_instant(record.get("modifiedDateTimeUtc"))
+        if survivor:
+            yield survivor, None

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keepstep.connectors.virtuous import edit, submission
-from keepstep.connectors.virtuous.api import number, rows, segment
+from keepstep.connectors.virtuous import edit, removal, submission
+from keepstep.connectors.virtuous.api import Api, number, rows, segment
 from keepstep.connectors.virtuous.edit import Edit, Plan
 from keepstep.connectors.virtuous.mapping import ADDRESS_PARTS, LABELS, PHONE_TYPES, Reader, kind_of, record_id
 from keepstep.connectors.virtuous.origin import ONCE, Origin
@@ -257,14 +257,18 @@ async def _look_tag(crm: Destination, step: Step) -> Outcome:
 
 
 async def _link(crm: Destination, step: Step) -> Outcome:
-    """Our reference onto a contact that was there before us; 400 may mean that it has it (Virtuous facts 11)."""
+    """Our reference onto a contact that was there before us; 400 may mean that it has it, or that a contact that was
+    merged away still has it (Virtuous facts 11, 7.6)."""
     ours = {"referenceSource": crm.reference_source, "referenceId": step.payload["record_id"]}
+    body = {"contactId": number(step.payload["contact"]), **ours}
     try:
-        await crm.api.write("POST", "/api/ContactReference", {"contactId": number(step.payload["contact"]), **ours})
+        await crm.api.write("POST", "/api/ContactReference", body)
     except Permanent:
         if isinstance(await _look_link(crm, step), Done):
             return Nothing()
-        raise
+        if not await removal.off_a_loser(crm.api, crm.reference_source, step):
+            raise
+        await crm.api.write("POST", "/api/ContactReference", body)
     return Done({"contact": step.payload["contact"]})
 
 
@@ -272,6 +276,20 @@ async def _look_link(crm: Destination, step: Step) -> Outcome:
     raw = await crm.api.get(f"/api/Contact/{segment(step.payload['contact'])}")
     linked = (crm.reference_source, step.payload["record_id"]) in crm.snapshot(raw, 0.0).references
     return Done({"contact": step.payload["contact"]}) if linked else _NOT_THERE
+
+
+async def _unlink(crm: Destination, step: Step) -> Outcome:
+    return await removal.unlink(crm.api, crm.reference_source, step)
+
+
+async def _look_unlinked(crm: Destination, step: Step) -> Outcome:
+    return await removal.look_unlinked(crm.api, crm.reference_source, step)
+
+
+def _taken_back(
+    drop: Callable[[Api, Step], Awaitable[Outcome]], look: Callable[[Api, Step], Awaitable[Outcome]]
+) -> Kind:
+    return Kind(lambda crm, step: drop(crm.api, step), lambda crm, step: look(crm.api, step))
 
 
 async def _note(crm: Destination, step: Step) -> Outcome:
@@ -306,6 +324,9 @@ KINDS = {
     "submit": Kind(_submit, _look_submitted),
     "create": Kind(_create, _look_created),
     "link": Kind(_link, _look_link),
+    "unlink": Kind(_unlink, _look_unlinked),
+    "drop_phone": _taken_back(removal.drop_phone, removal.look_phone),
+    "drop_address": _taken_back(removal.drop_address, removal.look_address),
     "set_person": _edited(edit.person),
     "set_email": _edited(edit.value("email")),
     "set_custom": Kind(_set_custom, _look_custom),

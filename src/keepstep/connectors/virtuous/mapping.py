@@ -135,6 +135,7 @@ def snapshot(raw: object, read_at: Instant) -> CrmContact:
         merged_into=read.id("mergedIntoContactId"),
         archived=bool(read.flag("isArchived")),
         custom_fields=custom_fields(read),
+        created_at=read.moment("createDateTimeUtc"),
         updated_at=read.moment("modifiedDateTimeUtc"),
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -209,6 +210,7 @@ def _individual(read: Reader) -> Individual:
         record_id=read.id() or "",
         first_name=read.text("firstName"),
         last_name=read.text("lastName"),
+        suffix=read.text("suffix"),
         primary=bool(read.flag("isPrimary")),
         deceased=bool(read.flag("isDeceased")),
         methods=tuple(method for item in read.items("contactMethods") if (method := _method(item))),

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from keepstep.connectors.virtuous import mapping
+from keepstep.connectors.virtuous import mapping, subscription
 from keepstep.connectors.virtuous.api import TAKE, Api, more, rows, segment
 from keepstep.connectors.virtuous.mapping import record_id
+from keepstep.connectors.virtuous.options import UNTOLD, Options, options_of
 from keepstep.connectors.virtuous.origin import Segment
 from keepstep.model.contact import CrmContact
 from keepstep.model.custom import CustomField
-from keepstep.model.errors import Blocked, Missing, Permanent, Transient, Unanswered
+from keepstep.model.errors import Blocked, Missing, Permanent, Transient
 from keepstep.model.instant import Instant, parse_instant
 from keepstep.ports import Connection, Page
 
@@ -19,16 +20,9 @@ Found = tuple[str, Mapping[str, Any]]
 Condition = dict[str, str]
 Group = dict[str, list[Condition]]
 
-FULL_CONTACT = "/api/Contact/Query/FullContact"
-LAST_MODIFIED, EMAIL_ADDRESS = "Last Modified Date", "Email Address"
+FULL_CONTACT, OPTIONS = "/api/Contact/Query/FullContact", "/api/Contact/QueryOptions"
 # Up to 1,000 groups a call are seen live (Virtuous facts 9); 500 ids leave room for the answer.
 IDS_A_CALL, EMAILS_A_CALL, ANSWERS_A_CALL = 500, 200, 1000
-# The fifteen toggles (Virtuous facts 13.1); an omitted one would be false.
-EVENTS = (
-    *("contactCreate", "contactUpdate", "giftCreate", "giftUpdate", "giftDelete", "projectCreate", "projectUpdate"),
-    *("projectDelete", "formSubmission", "contactNoteCreate", "contactNoteUpdate", "contactNoteDelete"),
-    *("eventCreate", "eventUpdate", "eventDelete"),
-)
 
 
 class Source:
@@ -39,7 +33,7 @@ class Source:
         self.api = Api(conn)
         self.reference_source = str(conn.settings.get("reference_source") or "Constant Contact")
         self._zone: str | None = None
-        self._parameters: frozenset[str] | None = None
+        self._options: Options | None = None
 
     async def account(self) -> str:
         """The organization's id. Raises Blocked("disabled") for one that is switched off (Virtuous facts 2)."""
@@ -65,22 +59,39 @@ class Source:
         """One page of `changed` or `sweep` in the order of ids; the cursor is the last id (Virtuous facts 9).
 
         `changed` gives whole days in the organization's zone and one more: the granularity is not known (facts 9).
+        Where queries cannot ask for it, it gives everything.
         """
         conditions: list[Condition] = []
-        if poll == "changed" and since is not None and await self._knows(LAST_MODIFIED):
-            conditions.append(_condition(LAST_MODIFIED, "OnOrAfter", await self._day_before(since)))
+        known = (await self._known()).modified if poll == "changed" and since is not None else None
+        if known is not None and since is not None:
+            conditions.append(_condition(*known, await self._day_before(since)))
         return await self._page([{"conditions": conditions}], cursor, TAKE)
+
+    async def finds_changes(self) -> str | None:
+        """Parameter and operator that find what was modified, as this organization spells them (Virtuous facts 9)."""
+        known = (await self._known()).modified
+        return " ".join(known) if known else None
 
     async def read_many(self, record_ids: Sequence[str]) -> Sequence[Found]:
         """The contacts of these ids that there are, archived ones too."""
         groups = [_group("Contact Id", name) for name in dict.fromkeys(record_ids) if record_id(name)]
         return await self._any_of(groups, IDS_A_CALL)
 
+    async def unarchived(self, record_ids: Sequence[str]) -> frozenset[str]:
+        """Those of these contacts that are not archived: no record need say so, but only they come where archived ones
+        are not asked for (Virtuous facts 7.6)."""
+        ids, found = [one for one in dict.fromkeys(record_ids) if record_id(one)], set[str]()
+        for start in range(0, len(ids), TAKE):
+            body = _body([_group("Contact Id", one) for one in ids[start : start + TAKE]], None)
+            reply = await self.api.query(FULL_CONTACT, {**body, "includeArchived": False}, skip=0, take=TAKE)
+            found |= {name for name, _ in _found(reply.value)}
+        return frozenset(found)
+
     async def find(self, emails: Sequence[str]) -> Sequence[Found]:
         """Every contact that has one of these addresses; only one an address where queries cannot ask for it."""
         wanted = list(dict.fromkeys(email for email in emails if email))
-        if await self._knows(EMAIL_ADDRESS):
-            return await self._any_of([_group(EMAIL_ADDRESS, email) for email in wanted], EMAILS_A_CALL)
+        if name := (await self._known()).email:
+            return await self._any_of([_group(name, email) for email in wanted], EMAILS_A_CALL)
         found = [await self._one("/api/Contact/Find", email=email) for email in wanted]
         return list({one[0]: one for one in found if one}.values())
 
@@ -91,6 +102,14 @@ class Source:
         if carried and (self.reference_source, record_id) not in carried:  # the route shares its pattern with others
             raise Transient("the contact in the answer does not carry the reference that was asked for")
         return found
+
+    async def home_of(self, individual: str) -> str | None:
+        """The contact that an individual is of; None where it is gone (Virtuous facts 8)."""
+        try:
+            raw = await self.api.get(f"/api/ContactIndividual/{segment(individual)}")
+        except Missing:
+            return None
+        return record_id(raw.get("contactId")) if isinstance(raw, dict) else None
 
     async def tags(self) -> Sequence[tuple[str, str]]:
         """Every tag as id and name. Names are not unique (Virtuous facts 11)."""
@@ -118,20 +137,17 @@ class Source:
         return Segment(code, mapping.Reader(raw, []).id())
 
     async def subscribe(self, url: str, secret: str) -> str:
-        """Subscribes to every event and returns the subscription's id; none can be listed (Virtuous facts 13.1)."""
-        body = {"payloadUrl": url, "secret": secret, **dict.fromkeys(EVENTS, True), "active": True}
-        made = await self.api.write("POST", "/api/Webhook", body)
-        if (name := mapping.Reader(made or {}, []).id()) is None:
-            raise Unanswered("POST /api/Webhook: no id in the answer")
-        return name
+        """See subscription.subscribe."""
+        return await subscription.subscribe(self.api, url, secret)
 
     async def subscription(self, vendor_id: str) -> Mapping[str, Any] | None:
         """The subscription as it stands, without the secret that the vendor gives away (Virtuous facts 13.1)."""
-        try:
-            read = await self.api.get(f"/api/Webhook/{segment(vendor_id)}")
-        except Missing:
-            return None
-        return {key: value for key, value in read.items() if key != "secret"} if isinstance(read, dict) else None
+        found = await subscription.read(self.api, vendor_id)
+        return None if found is None else {key: value for key, value in found.items() if key != "secret"}
+
+    async def resubscribe(self, vendor_id: str, url: str, secret: str) -> Literal["good", "repaired", "gone"]:
+        """See subscription.resubscribe."""
+        return await subscription.resubscribe(self.api, vendor_id, url, secret)
 
     def snapshot(self, raw: Mapping[str, Any], read_at: Instant) -> CrmContact:
         """A raw contact in the words of the model; total."""
@@ -175,17 +191,16 @@ class Source:
             raise Transient(f"GET {path.split('/')[2]}: 200 without a contact")
         return found
 
-    async def _knows(self, parameter: str) -> bool:
-        """Whether this organization's queries know a parameter: they differ (Virtuous facts 9). Asked once."""
-        if self._parameters is None:
+    async def _known(self) -> Options:
+        """What this organization's queries know: they differ (Virtuous facts 9). Asked once."""
+        if self._options is None:
             try:
-                value = await self.api.get("/api/Contact/QueryOptions")
+                value = await self.api.get(OPTIONS)
             except Permanent:
-                # A key without this right: dates are asked for as every known client does, addresses one by one.
-                self._parameters = frozenset((LAST_MODIFIED,))
+                self._options = UNTOLD
             else:
-                self._parameters = _parameters(value)
-        return parameter in self._parameters
+                self._options = options_of(value)
+        return self._options
 
     async def _day_before(self, since: Instant) -> str:
         local = datetime.fromtimestamp(since, UTC).astimezone(ZoneInfo(await self.zone()))
@@ -213,12 +228,6 @@ def _found(value: Any) -> Iterator[Found]:
     for row in rows(value):
         if isinstance(row, dict) and (name := record_id(row.get("id"))):
             yield name, row
-
-
-def _parameters(value: Any) -> frozenset[str]:
-    options = rows({"list": value.get("options")} if isinstance(value, dict) else value)
-    named = (mapping.Reader(option, []).text("parameter") for option in options)
-    return frozenset(name for name in named if name)
 
 
 def _newest(records: Sequence[Found]) -> Instant | None:

@@ -19,9 +19,9 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("lane", sa.Integer(), server_default="0", nullable=False),
         sa.Column("since", sa.Float(), nullable=False),
         sa.Column("state", sa.Text(), server_default="counted", nullable=False),
+        sa.Column("shown", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "party_id", "side", "target", "fingerprint", name=op.f("pk_inferred")),
     )
     with op.batch_alter_table("inferred", schema=None) as batch_op:
@@ -44,6 +44,17 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("reconciliation", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_reconciliation_customer_id_id"), ["customer_id", "id"], unique=False)
+
+    op.create_table(
+        "bucket",
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("after", sa.Text(), nullable=False),
+        sa.Column("upto", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("tally", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "after", name=op.f("pk_bucket")),
+    )
 
     op.create_table(
         "run",
@@ -87,6 +98,7 @@ def upgrade() -> None:
         sa.Column("record_id", sa.Text(), nullable=False),
         sa.Column("standing", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("evidence", sa.Text(), nullable=True),
         sa.Column("since", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "record_id", name=op.f("pk_stranger")),
     )
@@ -103,10 +115,11 @@ def upgrade() -> None:
         sa.Column("member", sa.Text(), nullable=True),
         sa.Column("side", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
         sa.Column("payload", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("answer", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("state", sa.Text(), server_default="kept", nullable=False),
+        sa.Column("why", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_written")),
         sqlite_autoincrement=True,
     )

@@ -1,0 +1,98 @@
+"""④ The inbound handler: reads what deliveries of either side name, polls and sweeps of the CRM side, and files what is
+ours.
+
+A delivery is a hint, never a value: the records it names are read again (design section 4, the door writes no links).
+Our own echoes are dropped by comparison: a reading that says nothing new marks nobody.
+"""
+
+from functools import partial
+
+from sqlalchemy import Connection
+
+from keepstep import filing, rounds
+from keepstep.desk import ACCOUNT, DELIVERIES, Chore, Desk
+from keepstep.filing import Road
+from keepstep.inbound import retention, subscription
+from keepstep.inbound.deliveries import read_again, read_deliveries
+from keepstep.inbound.hints import read_hints
+from keepstep.inbound.subscription import keep_subscription
+from keepstep.model.change import Lane
+from keepstep.model.errors import Blocked
+from keepstep.model.instant import Instant
+from keepstep.queue import Slot
+from keepstep.rounds import Poll
+from keepstep.state import marks, strangers
+from keepstep.state.marks import Mark
+
+__all__ = ["chores", "read_again", "read_deliveries", "read_hints"]
+
+POLLS = {"crm_sweep": "sweep", "crm_changed": "changed"}
+ROADS = {"crm_sweep": Road("sweep"), "crm_changed": Road("poll")}
+# What one page of a poll of the CRM side takes of it: a tenth of the hour's 1,200 calls (Virtuous facts 4).
+PAGE_SECONDS = 30.0
+
+
+def chores(desk: Desk) -> tuple[Chore, ...]:
+    """What inbound wants done, most urgent first."""
+    crm, audience = desk.route.crm, desk.route.audience
+    return (
+        Chore(crm, ACCOUNT, read_account),
+        Chore(crm, "subscription", keep_subscription),
+        *(
+            Chore(platform, DELIVERIES, partial(read_again, platform=platform), first=False)
+            for platform in (crm, audience)
+        ),
+        *(Chore(crm, name, partial(poll_page, name=name), first=name == "crm_sweep") for name in POLLS),
+        Chore(crm, retention.NAME, retention.forget),
+    )
+
+
+async def read_account(desk: Desk, slot: Slot) -> None:
+    """Bind the connection to its organization, once. Raises Blocked where it leads to another one later: ids are unique
+    only inside one, so that each of ours would name a stranger there (Virtuous facts 6)."""
+    names = await desk.crm.names()
+    if not await desk.db.run(filing.account, desk, slot, desk.route.crm, names, desk.clock.now()):
+        raise Blocked("wrong_account", "the connection leads to another organization than before")
+
+
+async def poll_page(desk: Desk, slot: Slot, name: str) -> None:
+    """Read and store one page of the CRM side. Each round of what changed ends with a look at who told of it."""
+    kept = await desk.db.run(marks.get, desk.customer_id, desk.route.crm, "subscription")
+    cadence = float(getattr(desk.route.cadence, name))
+    blind = name == "crm_changed" and await desk.crm.finds_changes() is None
+    poll = _poll(desk, name, subscription.every(kept.data, cadence) if name == "crm_changed" else cadence, blind)
+    await rounds.poll_page(desk, slot, poll)
+    if name == "crm_changed":
+        await desk.db.run(_listened, desk, slot, desk.clock.now())
+
+
+def _listened(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
+    if marks.get(tx, desk.customer_id, desk.route.crm, "crm_changed").cursor is None:
+        subscription.listen(tx, desk, slot, now)
+
+
+def _poll(desk: Desk, name: str, cadence: float, blind: bool) -> Poll:
+    return Poll(
+        platform=desk.route.crm,
+        name=name,
+        read=lambda since, cursor, _size: desk.crm.changes(POLLS[name], since, cursor),
+        file=lambda tx, mark, rows, read_at, now: _file(desk, tx, mark, rows, read_at, now),
+        every=lambda pages: max(cadence, pages * PAGE_SECONDS),
+        carried=lambda pages: pages * PAGE_SECONDS,
+        first=partial(_begin_changed, desk) if name == "crm_sweep" else None,
+        remark="reads_everything" if blind else None,
+    )
+
+
+def _file(desk: Desk, tx: Connection, mark: Mark, rows: filing.Rows, read_at: Instant, now: Instant) -> None:
+    lane = Lane.bulk if mark.mark is None else Lane.changes
+    strangers.under(tx, desk.customer_id, desk.route.crm, desk.route.policy.crm_only, now)
+    filing.contacts(tx, desk, rows, read_at, now, lane, source=ROADS[mark.name])
+
+
+def _begin_changed(desk: Desk, tx: Connection, since: Instant, now: Instant) -> None:
+    """The poll begins where the first sweep began; a sweep that begins again leaves it where it is."""
+    if marks.get(tx, desk.customer_id, desk.route.crm, "crm_changed").mark is not None:
+        return
+    due = now + desk.route.cadence.crm_changed
+    marks.put(tx, desk.customer_id, Mark(desk.route.crm, "crm_changed", mark=since, due=due))

@@ -1,0 +1,69 @@
+"""A service that stood still: stopped, paused, or a backup that was put back. From the database alone nobody can tell
+these apart, so what may have been forgotten is allowed for in each of them (design section 4, no base; creating).
+
+Until the audience side's opt-outs and bounces were read again nothing is decided: they explain what the CRM says. And
+whoever the CRM does not know may wait in its nightly batch, where nobody can look: nobody new is sent before it has
+run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from keepstep.desk import Desk
+from keepstep.model.instant import Instant
+from keepstep.state import journal, marks
+from keepstep.state.marks import Mark
+
+NAME = "standstill"
+# Opt-outs are read every quarter of an hour, before nearly everything else.
+HOUR = 3600.0
+# What is read again before anything is decided, and how long a party waits in between.
+ROUNDS, AGAIN = ("opted_out", "reports", "deleted"), 30.0
+# So long after midnight the nightly batch has run.
+BATCH_TAKES = 1800.0
+
+
+def noticed(tx: Connection, desk: Desk, known: Sequence[Mark], now: Instant) -> Sequence[Mark]:
+    """The marks, those of the rounds due at once where nobody served this customer for a while: the poll of opt-outs
+    is overdue."""
+    polls = [one for one in known if one.platform == desk.route.audience and one.name in ROUNDS]
+    late = [one.due for one in polls if one.name == ROUNDS[0] and one.due is not None and one.due < now - HOUR]
+    if not late or late[0] <= (until(tx, desk) or 0.0):
+        return known
+    marks.put(tx, desk.customer_id, Mark(desk.route.crm, NAME, mark=now))
+    journal.append(tx, desk.customer_id, [(now, None, "stood_still", {"seconds": round(now - late[0])})])
+    for one in polls:
+        if one.due is not None and one.due > now:
+            marks.put(tx, desk.customer_id, replace(one, due=now))
+    return marks.every(tx, desk.customer_id)
+
+
+def until(tx: Connection, desk: Desk) -> Instant | None:
+    """When the last standstill ended; None where there was none."""
+    return marks.get(tx, desk.customer_id, desk.route.crm, NAME).mark
+
+
+def reads(tx: Connection, desk: Desk) -> bool:
+    """Is what happened meanwhile still being read? A round that nobody may read, or that does not come to its end, is
+    not waited for."""
+    ended = until(tx, desk)
+    if ended is None:
+        return False
+    found = [marks.get(tx, desk.customer_id, desk.route.audience, name).data or {} for name in ROUNDS]
+    waited = [one for one in found if not (one.get("trouble") or one.get("restarts"))]
+    return any((one.get("finished") or 0.0) < ended for one in waited)
+
+
+def batch_pending(tx: Connection, desk: Desk) -> bool:
+    """May somebody wait in the nightly batch of whom we have forgotten it?"""
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, NAME)
+    return mark.mark is not None and not (mark.data or {}).get("batch")
+
+
+def batch_ran(tx: Connection, desk: Desk, midnight: Instant, now: Instant) -> None:
+    """Note that a nightly batch has run since the standstill."""
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, NAME)
+    if batch_pending(tx, desk) and mark.mark is not None and mark.mark <= midnight <= now - BATCH_TAKES:
+        marks.put(tx, desk.customer_id, replace(mark, data={"batch": midnight}))
