@@ -67,7 +67,7 @@ def _options() -> argparse.Namespace:
 
 def _counted(options: argparse.Namespace) -> int:
     """Counts on a virtual clock: the same on any machine, so one run is enough."""
-    changes, pairs, opt_outs = (40, 40, 10) if options.quick else (1000, 5000, 300)
+    changes, pairs, opt_outs = (40, 40, 10) if options.quick else (1000, 2000, 300)
     counts = {
         "changes": changes_cost(changes),
         "sameness": sameness(pairs),

@@ -96,7 +96,9 @@ class Crossing:
         customers: tuple[str, ...] = (CUSTOMER,),
         policy: Mapping[str, Any] | None = None,
         cadence: Mapping[str, float] | None = None,
+        public_url: str | None = "http://127.0.0.1:9",
     ) -> None:
+        self.public_url = public_url
         self.policy = Policy(**(policy or {}))
         self.cadence = Cadence(**(cadence or {}))
         self.clock = StillClock()
@@ -123,7 +125,7 @@ class Crossing:
         """A new process over the same database: everything that lived in memory is gone."""
         self.service = Service(
             settings=Settings(
-                service=ServiceSettings(public_url="http://127.0.0.1:9"),
+                service=ServiceSettings(public_url=self.public_url),
                 platforms=PLATFORMS,
                 customers={
                     one: Customer(

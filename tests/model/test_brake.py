@@ -11,7 +11,7 @@ from keepstep.model.change import Step, a_step
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Report, Side
 from keepstep.model.customer import Policy
 from keepstep.model.decide import Decision, decide
-from keepstep.model.drift import Known, look
+from keepstep.model.drift import look
 from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import settle
 from tests.model.people import (
@@ -243,7 +243,7 @@ def leave(*lists: str) -> Step:
 def test_what_was_discarded_is_no_drift() -> None:
     known, false = refused_opt_out()
     settled = decided(known, false, ANN).party
-    assert look(settled, readings(false, ANN), SETTING, Known()).findings == ()
+    assert look(settled, readings(false, ANN), SETTING).findings == ()
     tagless = decided(paired(TAGGED, on(ANN, "L1")), HERS, on(ANN, "L1"))
     settled = decided(discarded(tagless.party, tagless.steps[0]), HERS, on(ANN, "L1")).party
-    assert look(settled, readings(HERS, on(ANN, "L1")), SETTING, Known()).findings == ()
+    assert look(settled, readings(HERS, on(ANN, "L1")), SETTING).findings == ()

@@ -18,6 +18,7 @@ from tests.model.people import (
     individual,
     kinds,
     mail,
+    number,
     paired,
     party,
     person,
@@ -395,3 +396,17 @@ def test_phones_of_an_unknown_kind_come_last_and_addresses_are_taken_as_given() 
     payload = looked_up(NEW, contact).steps[0].payload
     assert payload["phone"] == {"kind": "work", "raw": "617 253 2222"}
     assert payload["address"]["kind"] == "work"
+
+
+def test_an_edit_made_before_an_opt_out_is_no_later_than_staffs_edit_during_it() -> None:
+    """The reading of somebody who is out says nothing of phones: who was first, nobody can tell, and the owner wins."""
+    phones = (Phone("mobile", "(617) 253-2222"),)
+    known = paired(household(individual("a")), ANN)
+    theirs = household(individual("a", methods=(mail("ma", "ann@example.org"), number("pa", "(617) 253-3333"))))
+    known = decided(known, replace(theirs, read_at=120.0), ANN).party
+    out = replace(ANN, **OUT, phones=phones, previous_at=100.0)
+    known = decided(known, replace(theirs, read_at=120.0), out).party
+    back = replace(ANN, phones=phones, read_at=300.0, previous_at=150.0, opt_in_at=250.0)
+    decision = decided(known, replace(theirs, read_at=120.0), back)
+    assert "set_phone" not in kinds(decision)
+    assert [note.kind for note in decision.notes if note.data.get("field") == "phone"] == ["conflict"]

@@ -48,6 +48,7 @@ class BothWays(RuleBasedStateMachine):
         self.hands = Hands(people(), {VIRTUOUS: {"import-run": imports, "merge-carries": carries}})
         self.gone: dict[int, float] = {}
         self.united = 0.0
+        self.shut: set[int] = set()
         self.by_hand = imports == "manual"
         self.hands.begin()
         self.night(ran=True)
@@ -85,7 +86,8 @@ class BothWays(RuleBasedStateMachine):
 
     @rule(who=who)
     def subscribes_again(self, who: int) -> None:
-        if self.permission(who) == "unsubscribed" and not self.deleted(who):
+        """Whom staff opted out waits for staff's word then (crm_opt_out_stands), which the judge does not know."""
+        if self.permission(who) == "unsubscribed" and not self.deleted(who) and who not in self.shut:
             self.cc(who, "person_opts_in")
 
     @rule(who=who)
@@ -130,6 +132,7 @@ class BothWays(RuleBasedStateMachine):
 
     @rule(who=who)
     def is_opted_out(self, who: int) -> None:
+        self.shut.add(who)
         self.staff(who, "staff_opts", 2, opted_in=False)
 
     @rule(loser=who, survivor=who)

@@ -57,6 +57,7 @@ class Decision:
 def decide(party: Party, readings: Readings, setting: Setting) -> Decision:
     """Decide everything about one party. Deciding again on the same readings, with the steps done, decides nothing."""
     before = {person.record_id: len(person.acts) for person in party.people}
+    readings = _since_it_spoke(party, readings)
     party, strangers = identified(party, readings, setting)
     pairs, lost = _paired(party, readings, setting)
     shut = _shut(pairs)
@@ -81,6 +82,14 @@ def decide(party: Party, readings: Readings, setting: Setting) -> Decision:
     party = replace(party, people=people)
     moves = _moves(results, wanted)
     return Decision(party=party, steps=steps, acts=acts, notes=said, crm_only=alone, labels_are_old=old, moves=moves)
+
+
+def _since_it_spoke(party: Party, readings: Readings) -> Readings:
+    """Of somebody who was out or deleted nothing else was read meanwhile: what differs since may be as old as that."""
+    silent = {one.record_id: one.in_at for one in party.people if one.consent is Consent.opted_out or one.deleted}
+    spoke = {key: at for key, at in silent.items() if at is not None and key in readings.audience}
+    known = {key: replace(readings.audience[key], previous_at=at) for key, at in spoke.items()}
+    return replace(readings, audience={**readings.audience, **known}) if known else readings
 
 
 # --- people who are linked -------------------------------------------------------------------------------------------

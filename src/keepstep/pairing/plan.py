@@ -29,6 +29,8 @@ Row = dict[str, Any]
 # When bulk work may run is no part of what is done.
 TIMING = ("bulk_days", "bulk_hours", "bulk_zone")
 WIDENING = ("join", "tag_on", "enrol")
+# As many webhooks of a wave come while one turn writes, as measured over plans of 100 to 1,000 people.
+ECHOES_A_READ = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,7 @@ def draw(tx: Connection, desk: Desk, drawing: Drawing, now: Instant) -> Row:
         "steps": _steps(found),
         "labels": _labels(found, drawing.setting.labels),
         "cost": _costs(desk, found, drawing),
-        "webhooks": sum(step.side is Side.crm for step in (*found.now, *found.later)),
+        "webhooks": _echoes(found),
         "accounts": dict(drawing.accounts),
     }
     names = {name: list(some) for name, some in drawing.names.items()}
@@ -261,8 +263,10 @@ def _labels(found: _Found, labels: Sequence[Label]) -> list[Row]:
 
 
 def _costs(desk: Desk, found: _Found, drawing: Drawing) -> Row:
-    """To apply asks each side for its account; what widens waits until opt-outs and lists are read again."""
+    """To apply asks each side for its account; what widens waits until opt-outs and lists are read again. Our own
+    writes come back as webhooks (Virtuous facts 14), which are read again, those that come together in one call."""
     calls = Counter({desk.route.crm: 1, desk.route.audience: 1})
+    calls[desk.route.crm] += _echoes(found) // ECHOES_A_READ if desk.hook_url else 0
     for wave, jobs in ((found.now, _jobs), (found.later, _jobs_of_each)):
         for platform, steps in _by_platform(desk, wave).items():
             calls[platform] += sum(_job_calls(drawing, platform, *key) for key in jobs(steps))
@@ -271,6 +275,10 @@ def _costs(desk: Desk, found: _Found, drawing: Drawing) -> Row:
         platform: {"calls": calls[platform], "hours": round(calls[platform] / drawing.pace[platform], 2)}
         for platform in (desk.route.crm, desk.route.audience)
     }
+
+
+def _echoes(found: _Found) -> int:
+    return sum(step.side is Side.crm for step in (*found.now, *found.later))
 
 
 def _by_platform(desk: Desk, steps: Iterable[Step]) -> dict[str, list[Step]]:

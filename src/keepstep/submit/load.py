@@ -71,7 +71,9 @@ def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> li
     stored = (here, there, before, told, labels_at)
     read = {entry.party_id: _understood(desk, found[entry.party_id], *stored) for entry in known}
     loaded = [_case(tx, desk, entry, found[entry.party_id], read[entry.party_id], flying) for entry in known]
-    return _wait(loaded, loaded, standstill.NAME, standstill.AGAIN) if standstill.reads(tx, desk) else loaded
+    if not standstill.reads(tx, desk):
+        return loaded
+    return _wait(loaded, loaded, standstill.NAME, standstill.pause(tx, desk, desk.clock.now()))
 
 
 def _understood(desk: Desk, party: Party, *stored: Any) -> Readings | Exception:

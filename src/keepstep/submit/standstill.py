@@ -19,8 +19,8 @@ from keepstep.state.marks import Mark
 NAME = "standstill"
 # Opt-outs are read every quarter of an hour, before nearly everything else.
 HOUR = 3600.0
-# What is read again before anything is decided, and how long a party waits in between.
-ROUNDS, AGAIN = ("opted_out", "reports", "deleted"), 30.0
+# What is read again before anything is decided, and how long a party waits in between: a grant may be missing for days.
+ROUNDS, AGAIN = ("opted_out", "reports", "deleted"), (30.0, 900.0)
 # So long after midnight the nightly batch has run.
 BATCH_TAKES = 1800.0
 
@@ -54,6 +54,13 @@ def reads(tx: Connection, desk: Desk) -> bool:
     found = [marks.get(tx, desk.customer_id, desk.route.audience, name).data or {} for name in ROUNDS]
     waited = [one for one in found if not (one.get("trouble") or one.get("restarts"))]
     return any((one.get("finished") or 0.0) < ended for one in waited)
+
+
+def pause(tx: Connection, desk: Desk, now: Instant) -> float:
+    """Seconds until a party that waits for it is looked at again: longer, the longer it takes."""
+    shortest, longest = AGAIN
+    ended = until(tx, desk)
+    return shortest if ended is None else max(shortest, min((now - ended) / 4, longest))
 
 
 def batch_pending(tx: Connection, desk: Desk) -> bool:

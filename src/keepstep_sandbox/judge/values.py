@@ -36,7 +36,8 @@ class Values:
         yield from self._custody()
         for contact_id, household in self._evidence.households.items():
             linked = [one for one in household if one.linked]
-            kept = {place for one in linked if not one.mailable for place in _addresses(one)}
+            out = [one for one in linked if not one.mailable]
+            kept = {place for one in out for _t, place in self._audience.get((one.id, "address"), ())}
             yield from self._address(contact_id, [one for one in linked if one.mailable], kept)
 
     def _names(self, member: Member) -> Iterator[Finding]:
