@@ -134,3 +134,18 @@ def test_a_reference_that_staff_took_off_where_it_was_stays_off() -> None:
         c.v.staff_sets_address(CUSTOMER, home, c.now(), city="Salem")
         c.wait(days=2)
         assert c.carriers(ann) == []
+
+
+def test_a_merge_leaves_no_base_of_the_other_household_so_that_what_it_lacks_is_filled() -> None:
+    """What was seen on the contact that is gone is no sign that staff cleared it on the one that is there."""
+    with Crossing() as c:
+        size = c.cc.add_custom_field(CUSTOMER, "Shirt Size", c.now())
+        c.v.add_custom_field(CUSTOMER, "Shirt Size", c.now())
+        ann, bob = c.person(), c.person("bob@example.org", "Bob", "Roe")
+        c.cc.set_custom_field(CUSTOMER, bob, size, c.now(), "L")
+        c.connect()
+        c.night()
+        c.v.staff_merges(CUSTOMER, c.there(bob)["id"], c.there(ann)["id"], c.now())
+        c.wait(hours=2)
+        assert c.there(ann)["id"] == c.there(bob)["id"] and c.standings() == {"in_step": 2}
+        assert [one["value"] for one in c.there(ann)["customFields"]] == ["L"]

@@ -286,6 +286,16 @@ def with_tag(party: Party, list_id: str, tagged: bool) -> Party:
     return replace(party, tags=_sorted(tags), known=_sorted(known), apart=apart)
 
 
+def without_household(person: Person) -> Person:
+    """The person without a base of what hangs on the household: what was seen on another one says nothing of it."""
+
+    def own(fields: Mapping[str, Any]) -> Fields:
+        return {name: value for name, value in fields.items() if name != "address" and not name.startswith("custom:")}
+
+    here, there = (own(base) if base is not None else None for base in (person.audience, person.crm))
+    return replace(person, audience=here, crm=there, moved=own(person.moved), filled=())
+
+
 def without(ids: tuple[str, ...], gone: str) -> tuple[str, ...]:
     return tuple(one for one in ids if one != gone)
 

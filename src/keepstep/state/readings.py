@@ -11,7 +11,7 @@ from keepstep.model import enrol
 from keepstep.model.canonical import email
 from keepstep.model.contact import CrmContact
 from keepstep.model.instant import Instant
-from keepstep.model.party import Party, Person
+from keepstep.model.party import Party, Person, without_household
 from keepstep.state import brake, history, journal, parties, runs, snapshots, strangers
 from keepstep.state.history import Past
 
@@ -185,6 +185,7 @@ def _file_one(tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, n
     by_record = parties.party_of(tx, shelf.customer_id, shelf.audience, references)
     known = parties.party_of(tx, shelf.customer_id, shelf.crm, [contact.record_id])
     homes = sorted({*known.values(), *by_record.values()}) or [new_id()]
+    before = load(tx, shelf.customer_id, homes) if len(homes) > 1 else {}
     party = unite(tx, shelf.customer_id, homes, now)
     strangers = [record_id for record_id in references if record_id not in by_record]
     survivor = contact.merged_into or contact.record_id
@@ -193,13 +194,20 @@ def _file_one(tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, n
         journal.append(tx, shelf.customer_id, [(now, party.party_id, "second_reference", {"crm": contact.record_id})])
     moved = len(homes) > 1 or bool(strangers) or party.crm_id != survivor
     if moved or party.reread:
-        people = (*party.people, *(Person(record_id=record_id) for record_id in strangers))
+        known_people = _with_bases_of(list(before.values()) or [party], party, survivor)
+        people = (*known_people, *(Person(record_id=record_id) for record_id in strangers))
         away = contact.merged_into is not None
         # What another contact is tagged with says nothing of what was seen on this one: no base, no removal.
         tags = party.tags if party.crm_id in (None, survivor) else None
         save(tx, shelf.customer_id, [replace(party, people=people, crm_id=survivor, reread=away, tags=tags)])
     if moved or not known:  # one that we made or linked ourselves has its party before it was ever read
         _name(tx, shelf, party.party_id, contact, strangers, now)
+
+
+def _with_bases_of(before: Sequence[Party], party: Party, survivor: str) -> list[Person]:
+    """The people of a party, of whom those who come from another contact bring no base of its household along."""
+    came = [one.record_id for home in before if home.crm_id not in (None, survivor) for one in home.people]
+    return [without_household(one) if one.record_id in came else one for one in party.people]
 
 
 def _name(

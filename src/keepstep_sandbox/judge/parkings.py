@@ -15,20 +15,28 @@ class Parkings:
     def __init__(self, evidence: Evidence, mail: Mail, consent: Consent) -> None:
         self._evidence, self._mail = evidence, mail
         revived = {act.record for act in evidence.acts_of(CONSTANT_CONTACT, "revive")}
+        # A method that the import made shut was shut by nobody: what lapses leaves no question (Virtuous facts 17).
+        self._born_shut = evidence.world.virtuous.switches["opt-in-default"] == "false"
         self._back = (revived | consent.unproven) - consent.proven_back
 
     def must(self, member: Member) -> str:
         """The reason for which somebody must be parked; empty for none."""
         if member.id in self._evidence.planted:
             return self._evidence.planted[member.id]
-        shut = member.mailable and member.linked and member.method is not None and not member.method["isOptedIn"]
-        if shut and member.id in self._back:
+        if self._shut(member) and member.id in self._back:
             return NO_OWN_ACT
-        return LAPSED if shut and self._mail.lapsed(member) else ""
+        return LAPSED if self._has_lapsed(member) and not self._born_shut else ""
+
+    def _shut(self, member: Member) -> bool:
+        there = member.mailable and member.linked and member.method is not None
+        return bool(there and member.method is not None and not member.method["isOptedIn"])
+
+    def _has_lapsed(self, member: Member) -> bool:
+        return self._shut(member) and self._mail.lapsed(member)
 
     def refuted(self, member: Member, reason: str) -> str:
         """Why a claim that somebody waits for an answer is not so; empty where it is."""
         must = self.must(member)
         if not must:
-            return f"nothing ambiguous ({reason})"
+            return "" if LAPSED in reason and self._has_lapsed(member) else f"nothing ambiguous ({reason})"
         return "" if must in reason else f"for {reason}, it had to be {must}"

@@ -127,7 +127,11 @@ _MORE_COURSES: tuple[Course, ...] = (
         *("swept", 5),
     ),
 )
-_PAIRS = (("address_swap", turns.swaps), ("address_handed_over", turns.hands_over))
+_PAIRS = (
+    ("address_swap", CONSTANT_CONTACT, turns.swaps),
+    ("address_handed_over", CONSTANT_CONTACT, turns.hands_over),
+)
+_HOUSEHOLDS = ("households_merged", VIRTUOUS, turns.are_merged)
 
 
 def plan(scene: Scene, span: Span) -> list[Event]:
@@ -140,6 +144,7 @@ def plan(scene: Scene, span: Span) -> list[Event]:
         events += _tags(scene, span) if scene.tags_prefix else ()
         events += [event for row in _ALONE for event in _personal(scene, span, scene.pick(row[3]), row)]
         events += [event for course in _COURSES for event in _course(scene, span, course)]
+        events += _pair(scene, span, *_HOUSEHOLDS)
         events += _more(scene, span)
     return sorted(events, key=lambda event: event.at)
 
@@ -190,13 +195,13 @@ def _course(scene: Scene, span: Span, course: Course) -> list[Event]:
     ]
 
 
-def _pair(scene: Scene, span: Span, what: str, happening: Callable[[Scene, int, int], bool]) -> list[Event]:
+def _pair(scene: Scene, span: Span, what: str, side: str, happening: Callable[[Scene, int, int], bool]) -> list[Event]:
     one, other = scene.pick(), scene.pick()
     if one is None or other is None:
         return []
     begin, end = span.live
     at = round(scene.chance.uniform(begin, end), 1)
-    return [Event(at, what, CONSTANT_CONTACT, scene.ids[one], lambda: happening(scene, one, other), end)]
+    return [Event(at, what, side, scene.ids[one], lambda: happening(scene, one, other), end)]
 
 
 def _unmailable(scene: Scene, span: Span) -> list[Event]:

@@ -137,7 +137,10 @@ def _planted(scene: Scene) -> dict[int, str]:
     several = max(1, len(scene.people) // 180)
     for _ in range(several):
         _known(scene, [scene.pick(lambda person: bool(person.phones))])
-    _known(scene, [scene.pick(), scene.pick()])
+    # Of two of one name in one household nobody can tell who is meant: that is another question.
+    one = scene.pick()
+    name = scene.people[one].first_name if one is not None else ""
+    _known(scene, [one, scene.pick(lambda person: person.first_name != name)])
     parked: dict[int, str] = {}
     for _ in range(several):
         for reason, times, last_name in (("several_matches", 2, None), ("name_differs", 1, "Quillfeather")):

@@ -59,6 +59,15 @@ def hands_over(scene: Scene, one: int, other: int) -> bool:
     return edits(scene, one, email=f"heir{one}@example.net") and edits(scene, other, email=address)
 
 
+def are_merged(scene: Scene, one: int, other: int) -> bool:
+    """Staff merge the households of two people in Virtuous, who live in one from now on (Virtuous facts 7.6)."""
+    survivor, loser = scene.crm(one), scene.crm(other)
+    if survivor is None or loser is None or survivor["id"] == loser["id"]:
+        return False
+    scene.act(VIRTUOUS, "staff_merges", loser_id=loser["id"], survivor_id=survivor["id"])
+    return True
+
+
 def is_entered(scene: Scene, who: int) -> bool:
     """Staff type somebody in by hand who waits for tonight's batch already; the import overwrites what they typed."""
     person = scene.people[who]
