@@ -162,7 +162,7 @@ class _Asked:
 
 def intent_before_write(facts: Sequence[Fact]) -> Found:
     """I16: each write has an intent committed before it; one of unknown fate is read before it is sent again."""
-    open_jobs: dict[str, str] = {}
+    open_jobs: dict[str, set[str]] = {}
     asked: dict[str, _Asked] = {}
     unknown: dict[tuple[str, ...], int] = {}
     found, premise = [], 0
@@ -175,7 +175,7 @@ def intent_before_write(facts: Sequence[Fact]) -> Found:
                 continue
             premise += 1
             where = f"{fact.data['method']} {fact.data['path']}"
-            if fact.customer not in open_jobs:
+            if not open_jobs.get(fact.customer):
                 found.append(Violation("I16", fact.n, f"{where}: no intent is committed"))
             for key in _writes(fact):
                 if key in unknown and not _read_between(facts, unknown[key], fact, key[-1]):
@@ -187,17 +187,17 @@ def intent_before_write(facts: Sequence[Fact]) -> Found:
     return found, premise
 
 
-def _jobs(fact: Fact, open_jobs: dict[str, str]) -> None:
-    """Which job of a customer was sent and is not settled: a process that died leaves its intent to the next one, whose
-    look may finish what was half done."""
+def _jobs(fact: Fact, open_jobs: dict[str, set[str]]) -> None:
+    """Which jobs of a customer were sent and are not settled. One of unknown fate is still an intent: its look may
+    finish what was half done, such as an address that is off its method and not on the new one yet."""
     for table, verb, row in fact.data["rows"]:
         if table != "job" or verb != "UPDATE":
             continue
-        place = row.get("customer_id_1", "")
-        if row.get("state") == "sent":
-            open_jobs[place] = row["id_1"]
+        mine = open_jobs.setdefault(row.get("customer_id_1", ""), set())
+        if row.get("state") in ("sent", "unknown") and "id_1" in row:
+            mine.add(row["id_1"])
         elif fact.key == "record":
-            open_jobs.pop(place, None)
+            mine.discard(row.get("id_1", ""))
 
 
 def _writes(fact: Fact) -> Iterator[tuple[str, ...]]:

@@ -319,5 +319,5 @@ def test_opt_outs_that_cannot_be_read_keep_the_customer_resting(c: Partners) -> 
     c.wait(days=2)
     assert c.state() == "paused"
     c.wire = None
-    c.wait(hours=2)
+    c.wait(days=1)
     assert c.state() == "active"

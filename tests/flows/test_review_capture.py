@@ -12,6 +12,7 @@ from sqlalchemy import exc
 from keepstep import capture, filing
 from keepstep.connectors.constant_contact import source
 from keepstep.state import marks
+from keepstep.wiring.shares import Shares
 from keepstep_sandbox.http import Request, Response, answer
 from tests.flows.crossing import CUSTOMER, DAY, HOUR, Crossing
 from tests.flows.test_capture import CC, breaking, contact_pages, in_step, only
@@ -181,8 +182,8 @@ def test_a_hundred_idle_customers_leave_a_tenth_of_the_keys_day(monkeypatch: pyt
     with Crossing() as c:
         ann = in_step(c)
         c.cc.send_campaign(CUSTOMER, c.now(), contact_ids=[ann])
-        true = type(c.service)._part_of_day
-        monkeypatch.setattr(type(c.service), "_part_of_day", lambda self, tx, name: (true(self, tx, name) or 0.0) / 100)
+        true = Shares.part_of_day
+        monkeypatch.setattr(Shares, "part_of_day", lambda self, *given: (true(self, *given) or 0.0) / 100)
         c.wait(days=1)
         assert polled(c, 2) / 2 <= 100
 

@@ -18,15 +18,15 @@ def host_of_the_body(patch: MonkeyPatch) -> None:
             url = json.loads(body)["url"]
         except (ValueError, KeyError, TypeError):
             url = None
+
+        async def fetched() -> None:
+            await service.http("GET", str(url), {})
+
         if url:
-            service.clock.spawn(_fetched(service, url), "fetch")
+            service.clock.spawn(fetched(), "fetch")
         return true_judged(tx, service, platform, edition, body)
 
     patch.setattr(partner, "judged", judged)
-
-
-async def _fetched(service: Any, url: str) -> None:
-    await service.http("GET", url, {})
 
 
 def any_partners_delivery(patch: MonkeyPatch) -> None:

@@ -9,6 +9,19 @@ from keepstep_simulator.chaos import Chaos
 from keepstep_simulator.pairs import pairwise
 from keepstep_simulator.run import Plan, simulate
 
+# What only list jobs ask for. Where a standstill held creations back a night, staff may find nobody to tag in three days.
+OF_JOBS = {
+    (disputes.CONSTANT_CONTACT, name)
+    for name in (
+        "activity_duration",
+        "activity_end",
+        "activity_error_count",
+        "activity_order",
+        "timed_out_spelling",
+        "list_job_adds_unsubscribed",
+    )
+}
+TAGS = ("staff_adds_tag", "staff_removes_tag")
 EVERY = {(vendor, switch.name) for vendor, registry in disputes.REGISTRIES.items() for switch in registry}
 
 
@@ -17,7 +30,8 @@ def test_a_week_passes(seed: int) -> None:
     """The stand-ins' own week, judged at its end. A switch that the stand-in was not even asked for was not played."""
     outcome = simulate(seed, Plan(customers=1, people=(40, 40), chaos=Chaos(seed), week=True))
     assert outcome.violations == ()
-    assert outcome.asked >= EVERY - disputes.UNREACHED
+    tagged = any(fact.kind == "ACT" and fact.data["what"] in TAGS for fact in outcome.story.facts)
+    assert outcome.asked >= EVERY - disputes.UNREACHED - (set() if tagged else OF_JOBS)
 
 
 def test_the_weeks_hold_every_value_of_every_switch() -> None:
