@@ -228,8 +228,10 @@ class Oracle:
             contact["notes"].append(body)
 
     def custom(self, number: str, contact: Raw) -> None:
-        """What the person filled in, unless staff wrote the same field."""
+        """What the person filled in, unless staff wrote the same field. Of a merged household the first one speaks, and
+        the others fill what is empty."""
         held = {one["name"]: one["value"] for one in contact["customFields"]}
+        speaks = number == min(one["id"] for one in contact["contactReferences"] if one["source"] == SOURCE)
         wanted = dict(held)
         for pair in custom.pairs(self.evidence):
             words = custom.words(pair, self.audience[number])
@@ -237,7 +239,8 @@ class Oracle:
                 a.kind == "staff_sets_custom" and a.record == str(contact["id"]) and a.data["name"] == pair.name
                 for a in self.acts
             )
-            if pair.carried and words and not staffed and (not pair.options or words in pair.options):
+            free = not staffed and (speaks or not held.get(pair.name))
+            if pair.carried and words and free and (not pair.options or words in pair.options):
                 wanted[pair.name] = words
         if wanted != held:
             kept = {name: contact[name] for name in WRITABLE}

@@ -9,7 +9,7 @@ from keepstep_simulator.chaos import Chaos
 from keepstep_simulator.pairs import pairwise
 from keepstep_simulator.run import Plan, simulate
 
-# What only list jobs ask for. Where a standstill held creations back a night, staff may find nobody to tag in three days.
+# What only list jobs ask for. Where a standstill held creations back for a night, staff may find nobody to tag in time.
 OF_JOBS = {
     (disputes.CONSTANT_CONTACT, name)
     for name in (
