@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from keepstep.model.contact import CrmContact
 from keepstep.model.customer import Policy
-from keepstep.model.party import Party, Person, without_household
+from keepstep.model.party import Party
 from keepstep.model.toward import FIELDS as TRAVEL
 from tests.model.people import SETTING, household, individual
 from tests.model.test_household import BEGINNINGS, EVERYTHING, FIELDS, READS, holds, stories
@@ -67,14 +67,3 @@ def test_whom_only_the_crm_has_is_created_once_linked_and_kept_in_step(out: bool
     world.sync()
     assert world.audience["a"].first_name == "Annie"
     assert [step.kind for step in world.written[len(before) :]] == ["set_fields"]
-
-
-def test_who_comes_from_another_household_brings_no_base_of_it_along() -> None:
-    """Names and addresses of one's own stay seen; who was never compared has nothing to forget."""
-    base = {"first_name": "Ann", "address": {"city": "Everett"}, "custom:Size": "L"}
-    seen = Person(
-        record_id="a", audience=dict(base), crm=dict(base), moved={"address": 1.0, "phone": 2.0}, filled=("address",)
-    )
-    left = without_household(seen)
-    assert left.audience == left.crm == {"first_name": "Ann"} and left.moved == {"phone": 2.0} and left.filled == ()
-    assert without_household(Person(record_id="b")) == Person(record_id="b")
