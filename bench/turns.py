@@ -76,6 +76,7 @@ class Vendors:
             return b""
         fixed = {
             "/v3/contacts": b'{"contacts":[],"_links":{}}',
+            "/v3/account/summary": b'{"encoded_account_id":"a01bcd2345efg"}',
             "/v3/contact_lists": b'{"lists":[],"_links":{}}',
             "/api/Organization/Current": b'{"organizationUserId":1,"isEnabled":true,"organizationTimeZone":"UTC"}',
             "/api/Contact/QueryOptions": b'{"options":[{"parameter":"Email Address"}]}',

@@ -16,7 +16,7 @@ from sqlalchemy import Column, Table
 
 from docs.catalogue import catalogue, runs
 from docs.matching import page as matching
-from keepstep.schema import oversight, tables
+from keepstep.schema import feeds, oversight, tables
 from keepstep_sandbox.constant_contact import ConstantContact
 from keepstep_sandbox.constant_contact.registry import SWITCHES as CC_SWITCHES
 from keepstep_sandbox.log import CONSTANT_CONTACT as CC
@@ -132,7 +132,7 @@ def _values(switch: Switch) -> str:
 
 
 def _tables() -> str:
-    found = [_section_of(one) for one in (tables, oversight)]
+    found = [_section_of(one) for one in (tables, oversight, feeds)]
     return "\n".join([TABLES, *(row for rows in found for row in rows)])
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
 from keepstep.desk import Chore, Desk
+from keepstep.model.alerts import Kind
 from keepstep.model.consent import false_kind, unlifted
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Side
 from keepstep.model.instant import Instant
@@ -21,6 +22,7 @@ from keepstep.model.party import Party, Person, individual_of
 from keepstep.queue import Slot
 from keepstep.rounds import OVERLAP
 from keepstep.state import chain, consent, dead_letters, journal, marks, parties, readings
+from keepstep.state.alerts import raise_alert
 from keepstep.state.marks import Mark
 from keepstep.telemetry import Event
 
@@ -143,6 +145,8 @@ def _issue(tx: Connection, desk: Desk, seen: Mapping[Side, Sweep], said: Row, no
     proof = {one.platform: {"at": one.at, "finished": one.finished} for one in seen.values()}
     journal.append(tx, desk.customer_id, [(now, None, NAME, {**said, "sweeps": proof})])
     verdict = str(said["verdict"])
+    if verdict != "complete":
+        raise_alert(tx, desk.customer_id, Kind.certificate_red, NAME, {"verdict": verdict}, now)
     return verdict if verdict not in ("complete", last["data"]["verdict"] if last else None) else None
 
 

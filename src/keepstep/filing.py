@@ -1,7 +1,7 @@
 """What was read of either side is filed, and the parties that it says something new of are marked. Our own echoes end
-here: a reading that says nothing new marks nobody."""
+here: a reading that says nothing new marks nobody. What is filed of a party is understood here as well."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,14 +9,18 @@ from sqlalchemy import Connection
 
 from keepstep import queue
 from keepstep.desk import ACCOUNT, Desk
+from keepstep.model.canonical import email
 from keepstep.model.change import Lane
-from keepstep.model.contact import AudienceContact, Consent, CrmContact
+from keepstep.model.contact import AudienceContact, Consent, CrmContact, Report
 from keepstep.model.instant import Instant
+from keepstep.model.party import Party, Readings
 from keepstep.model.roads import CREATED, UPDATED, Source
 from keepstep.queue import Slot
-from keepstep.state import customers, marks, parties, readings, sightings
+from keepstep.state import customers, feeds, marks, parties, readings, reports, sightings, snapshots
 
 Rows = Sequence[tuple[str, Any]]
+# A grant that nobody uses ends after 180 days; at least so often it is used (CC facts 2.4).
+WEEK = 604_800.0
 
 
 def people(
@@ -28,6 +32,15 @@ def people(
     said = {record_id: desk.audience.snapshot(raws[record_id], read_at) for record_id in changed}
     lanes = {key: Lane.consent if urgent and _out(one) else lane for key, one in said.items()}
     queue.put(tx, desk.customer_id, [(home, lanes[record_id], now) for record_id, home in changed.items()], now)
+    _rows_of(tx, desk, [contact.email for contact in said.values()], now)
+
+
+def _rows_of(tx: Connection, desk: Desk, addresses: Collection[str | None], now: Instant) -> None:
+    """Rows of feeds that wait to bring somebody of these addresses are decided anew: they may have opted out or
+    left."""
+    if desk.route.feeds:
+        rows = feeds.waiting_of(tx, desk.customer_id, sorted({email(one) for one in addresses if one}))
+        queue.put(tx, desk.customer_id, [(row, Lane.bulk, now) for row in rows], now)
 
 
 def _out(contact: AudienceContact) -> bool:
@@ -50,6 +63,8 @@ def contacts(
     read = [(record_id, raw, desk.crm.snapshot(raw, read_at)) for record_id, raw in rows]
     news = readings.file_crm(tx, desk.shelf, read, read_at, now, desk.chance.id)
     queue.put(tx, desk.customer_id, [(party_id, lane, now) for party_id in news], now)
+    methods = [method for _, _, contact in read for one in contact.individuals for method in one.methods]
+    _rows_of(tx, desk, [method.value for method in methods if method.kind == "email"], now)
     if source is not None:
         _seen(tx, desk, read, source, news, now)
     return news
@@ -79,18 +94,67 @@ def _word(contact: CrmContact) -> str:
     return CREATED if made else UPDATED
 
 
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """What is filed of some parties, raw: both sides, when each person was otherwise last, the lines of reports, and
+    when lists were read last."""
+
+    here: Mapping[str, snapshots.Reading]
+    there: Mapping[str, snapshots.Reading]
+    before: Mapping[str, Instant]
+    told: Mapping[str, tuple[Report, ...]]
+    labels_at: Instant | None
+
+
+def filed(tx: Connection, desk: Desk, found: Collection[Party]) -> Filed:
+    """Everything that is filed of these parties."""
+    here = readings.audience_of(tx, desk.shelf, found)
+    return Filed(
+        here=here,
+        there=readings.crm_of(tx, desk.shelf, found),
+        before=readings.audience_before(tx, desk.shelf, found),
+        told=reports.of_records(tx, desk.customer_id, desk.route.audience, list(here)),
+        labels_at=(marks.get(tx, desk.customer_id, desk.route.audience, "lists").data or {}).get("finished"),
+    )
+
+
+def understood(desk: Desk, party: Party, kept: Filed) -> Readings:
+    """What both sides say of a party. Raises whatever a connector's mapping raises."""
+    read = {one.record_id: kept.here[one.record_id] for one in party.people if one.record_id in kept.here}
+    audience = {
+        record_id: replace(desk.audience.snapshot(raw, read_at), previous_at=kept.before.get(record_id))
+        for record_id, (raw, read_at, _whole) in read.items()
+    }
+    raw = kept.there.get(party.crm_id or "")
+    lines = {record_id: kept.told[record_id] for record_id in read if record_id in kept.told}
+    crm = desk.crm.snapshot(raw[0], raw[1]) if raw else None
+    return Readings(crm=crm, audience=audience, reports=lines, labels_at=kept.labels_at)
+
+
+def cases(tx: Connection, desk: Desk, party_ids: Sequence[str]) -> list[tuple[Party, Readings]]:
+    """These parties with both sides as filed."""
+    found = readings.load(tx, desk.customer_id, party_ids)
+    kept = filed(tx, desk, found.values())
+    return [(one, understood(desk, one, kept)) for one in found.values()]
+
+
 def account(tx: Connection, desk: Desk, slot: Slot, platform: str, names: Sequence[str], now: Instant) -> bool:
     """Bind a connection to the account that it leads to, once. False where it leads to another one later.
 
     `names`: whatever the account is known by; it is the same one where any of them is.
     """
     queue.guard(tx, slot)
-    mark = marks.get(tx, desk.customer_id, platform, ACCOUNT)
-    marks.put(tx, desk.customer_id, replace(mark, due=now + desk.route.cadence.subscription, data={"finished": now}))
     known = customers.get_connection(tx, desk.customer_id, platform)
     bound = known.account_id if known is not None else None
     if bound is not None and not customers.leads_to(bound, names):
+        # Due still: whoever dies before the connection is blocked must look again before anything else is read.
         return False
+    mark = marks.get(tx, desk.customer_id, platform, ACCOUNT)
+    marks.put(
+        tx,
+        desk.customer_id,
+        replace(mark, due=now + min(desk.route.cadence.subscription, WEEK), data={"finished": now}),
+    )
     if bound != customers.account_of(names):
         customers.bind_account(tx, desk.customer_id, platform, customers.account_of(names))
     return True

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from keepstep.model.change import Call, Outcome, Step
 from keepstep.model.contact import AudienceContact, CrmContact, Report
 from keepstep.model.custom import CustomField
+from keepstep.model.feed import Feed, Row
 from keepstep.model.instant import Instant
 from keepstep.model.plan import Plan
 
@@ -141,6 +142,10 @@ class Audience(Protocol):
         """A stored record as a step on lists or tags that took effect left it; None for any other step."""
         ...
 
+    def weight(self, step: Step) -> int:
+        """Bytes that a row of an import takes of its call, at most."""
+        ...
+
     async def write(self, call: Call) -> Sequence[Outcome]:
         """One outcome a step. Raises Unanswered when it may have taken effect, Transient, Blocked, Permanent."""
         ...
@@ -203,11 +208,52 @@ class Crm(Protocol):
         """Make a subscription what `subscribe` makes, where it is not that any more."""
         ...
 
+    async def unsubscribe(self, vendor_id: str) -> Literal["deleted", "gone"]:
+        """Have nothing told any more; gone: there was no such subscription."""
+        ...
+
     def snapshot(self, raw: Mapping[str, Any], read_at: Instant) -> CrmContact: ...
 
     async def write(self, call: Call) -> Sequence[Outcome]: ...
 
     async def look(self, call: Call) -> Sequence[Outcome]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """Rows of a feed in order, and where the next page begins (None: this was the last one of the round).
+
+    high: on the last page, what the next round is to be given as `since`; opaque, None where each round reads all.
+    source_time: the database's own clock when the round began. cursor and high may hold a key, which may be personal:
+    they are kept, never shown.
+    """
+
+    rows: tuple[Row, ...]
+    cursor: str | None
+    source_time: Instant | None
+    high: str | None = None
+
+
+class Table(Protocol):
+    """A customer's SQL table, for one feed. It is only read. All of it raises Transient where the database does not
+    answer, Blocked where it refuses the credential or cannot prove who it is."""
+
+    async def check(self) -> Sequence[str]:
+        """What keeps the feed from being read, each with its remedy; empty where it can be read. Cheap."""
+        ...
+
+    async def warnings(self) -> Sequence[str]:
+        """What can be read but will not go well, each with its remedy: a closer look, for people who ask."""
+        ...
+
+    async def read(self, since: str | None, cursor: str | None, most: int) -> RowPage:
+        """The next rows, of at most `most`: those that changed since an earlier round (`high`; None: all), in the order
+        of change and key, then those without a change stamp. A cursor continues its round, in any process. Where the
+        feed's mapping is not that of `since` or of `cursor` any more, a whole new round begins. Raises Misconfigured
+        where the database does not understand the feed's settings."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +275,7 @@ class OAuth:
     """How a platform gives grants: paths of its token service, and what it asks for.
 
     client: whether an application is named at all. authorize, device: None where there is no such flow. password:
-    whether a user's name and password are taken. `scopes` are asked for; those in `optional` may be left out.
+    whether a user's name and password are taken. `scopes` are asked for.
     """
 
     exchange: str
@@ -238,7 +284,6 @@ class OAuth:
     device: str | None = None
     password: bool = False
     scopes: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,10 +353,11 @@ class Connector:
     """What one platform's folder offers; `open_audience` or `open_crm` is None where it cannot play that role.
 
     `oauth`: how it gives grants, None where a key is all there is. `partner`: what it offers technology partners.
+    `open_table`: reads a feed's rows, given the database's password where there is one.
 
     `cost`: how many calls the steps of one kind that one job carries come to, with what is read before and after.
     `parse_delivery` says what a webhook speaks of (Refused: it is no delivery; nothing: it names nobody), `account_of`
-    the account where the body names one.
+    the account where the body names one. `takes_access_away`: how a person does that at the vendor, where no call does.
     """
 
     platform: str
@@ -324,3 +370,5 @@ class Connector:
     cost: Callable[[str, int], int] | None = None
     oauth: OAuth | None = None
     partner: Partnership | None = None
+    open_table: Callable[[Feed, str | None], Table] | None = None
+    takes_access_away: str | None = None

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy import exc as sql
 
 from keepstep import queue
-from keepstep.desk import Desk, pause_after
+from keepstep.desk import Desk, Left, pause_after
 from keepstep.filing import Rows
 from keepstep.model.errors import NotGranted, Permanent, Problem, Transient
 from keepstep.model.instant import Instant
@@ -50,7 +50,8 @@ class Poll:
     read, to tell a page that cannot be delivered from a vendor that delivers nothing. file: stores rows in the caller's
     transaction. every: seconds from the end of a round to the next, by the calls it took; carried: what so many calls
     take of it before a round may begin again that did not come to its end. first: what the first page of a round brings
-    about, given the mark that other polls may begin with. remark: what its trouble is said to be though it works.
+    about, given the mark that other polls may begin with; ended: what the last one does. remark: what its trouble is
+    said to be though it works.
     """
 
     platform: str
@@ -62,12 +63,13 @@ class Poll:
     smaller: tuple[int, ...] = ()
     answers: Callable[[], Awaitable[object]] | None = None
     first: Callable[[Connection, Instant, Instant], None] | None = None
+    ended: Callable[[Connection, Instant], None] | None = None
     remark: str | None = None
 
 
-async def poll_page(desk: Desk, slot: Slot, poll: Poll) -> None:
-    """Read and store one page. A cursor that the vendor no longer knows begins the round again."""
-    mark = await desk.db.run(marks.get, desk.customer_id, poll.platform, poll.name)
+async def poll_page(desk: Desk, slot: Slot, poll: Poll) -> Left | None:
+    """Read and store one page. A cursor that the vendor no longer knows begins the round again. See Desk.last."""
+    mark = await desk.mark(poll.platform, poll.name)
     try:
         page = await poll.read(mark.mark, mark.cursor, (mark.data or {}).get("size"))
     except NotGranted:
@@ -82,7 +84,8 @@ async def poll_page(desk: Desk, slot: Slot, poll: Poll) -> None:
             raise
         await desk.db.run(_in_smaller_pages, desk, slot, poll, mark)
     else:
-        await _stored(desk, slot, poll, mark, page)
+        return await _stored(desk, slot, poll, mark, page)
+    return None
 
 
 # --- a page that cannot be delivered ---------------------------------------------------------------------------------
@@ -154,11 +157,11 @@ def _again(
 # --- a page that was delivered ---------------------------------------------------------------------------------------
 
 
-async def _stored(desk: Desk, slot: Slot, poll: Poll, mark: Mark, page: Page) -> None:
+async def _stored(desk: Desk, slot: Slot, poll: Poll, mark: Mark, page: Page) -> Left | None:
     """Store a page; a row that cannot be stored must keep neither the others nor the round from going on."""
     page = _dated(page, desk.clock.now())
     try:
-        await desk.db.run(store_page, desk, slot, poll, mark, page, desk.clock.now())
+        return await desk.last(store_page, desk, slot, poll, mark, page, desk.clock.now())
     except Exception as failure:
         if not rows_fault(failure):
             raise
@@ -168,7 +171,7 @@ async def _stored(desk: Desk, slot: Slot, poll: Poll, mark: Mark, page: Page) ->
 
         poison = await _apart(desk, slot, file, page.records, 0)
         rest = replace(page, records=())
-        await desk.db.run(store_page, desk, slot, poll, mark, rest, desk.clock.now(), poison)
+        return await desk.last(store_page, desk, slot, poll, mark, rest, desk.clock.now(), poison)
 
 
 def _dated(page: Page, now: Instant) -> Page:
@@ -241,7 +244,10 @@ def store_page(
         _bury(tx, desk, (poll.platform, poll.name), record_id, failure, now)
     if page.poison:
         journal.append(tx, desk.customer_id, [(now, None, "poison", {"poll": mark.name, "rows": page.poison})])
-    marks.put(tx, desk.customer_id, _remarked(moved(mark, page, now, poll.every), poll))
+    after = _remarked(moved(mark, page, now, poll.every), poll)
+    marks.put(tx, desk.customer_id, after)
+    if poll.ended is not None and after.cursor is None:
+        poll.ended(tx, now)
     if poll.first is not None and mark.cursor is None:
         began = _began(page, now)
         poll.first(tx, (began if began is not None else now) - OVERLAP, now)

@@ -44,6 +44,7 @@ class Event(StrEnum):
     trouble = "trouble"
     refreshed = "refreshed"
     partner = "partner"
+    alert = "alert"
 
 
 class Process(StrEnum):
@@ -74,6 +75,7 @@ FIELDS: Mapping[StrEnum, frozenset[str]] = {
     Event.trouble: frozenset({"platform", "poll", "kind", "error", "status", "tries", "retry_after", "file", "line"}),
     Event.refreshed: frozenset({"platform"}),
     Event.partner: frozenset({"platform", "topic", "did"}),
+    Event.alert: frozenset({"kind", "outcome", "tries"}),
     Process.started: frozenset({"role", "port", "customers"}),
     Process.stopped: frozenset({"role", "seconds"}),
     Process.migrated: frozenset({"revision"}),

@@ -17,7 +17,7 @@ from keepstep_sandbox.http import Response
 from keepstep_sandbox.virtuous import Delivery
 from keepstep_sandbox.world import World
 
-PATIENCE = aiohttp.ClientTimeout(total=120.0)  # real seconds; a service that takes longer for one moment hangs
+PATIENCE = 120.0  # real seconds; a service that takes longer for one moment hangs, unless the driver says otherwise
 WEBHOOK_PATIENCE = aiohttp.ClientTimeout(total=10.0)  # Virtuous facts 13.5, 18.7
 RESTART = 60.0  # real seconds a killed service may take to join again
 GRAIN = 0.5  # deliveries of one half second are made together: five hundred contacts need ten moments, not five hundred
@@ -43,6 +43,7 @@ class Clock:
         self.world = world
         self.schedule: Schedule = _Nothing()
         self.address: str | None = None
+        self.patience = PATIENCE
         self._session = session
         self._service_due: float | None = None
         self._telling: asyncio.Task[float | None] | None = None
@@ -171,7 +172,8 @@ class Clock:
 
     async def _tell(self, address: str) -> float | None:
         try:
-            async with self._session.post(address, json={"now": self.world.now}, timeout=PATIENCE) as answer:
+            limit = aiohttp.ClientTimeout(total=self.patience)
+            async with self._session.post(address, json={"now": self.world.now}, timeout=limit) as answer:
                 told = await answer.json() if answer.status == 200 else {}
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Stuck(f"the service does not answer the clock: {type(error).__name__}") from error

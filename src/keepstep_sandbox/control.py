@@ -10,10 +10,12 @@ import aiohttp
 from aiohttp import web
 
 from keepstep_sandbox import people
-from keepstep_sandbox.clock import Clock, Stuck
+from keepstep_sandbox.clock import PATIENCE, Clock, Stuck
 from keepstep_sandbox.judge import judge
 from keepstep_sandbox.judge.canonical import canonical, digests
 from keepstep_sandbox.judge.documents import checked
+from keepstep_sandbox.judge.fed import rows_of
+from keepstep_sandbox.judge.feeds import judge_feed
 from keepstep_sandbox.week import Week
 from keepstep_sandbox.world import START, World
 
@@ -96,10 +98,12 @@ class Control:
 
     async def _judge(self, values: Values) -> Any:
         seconds = round(time.monotonic() - self._begun, 1)
-        return {
-            **judge(self.world, values["claims"], dead_letters=int(values.get("dead_letters", 0))),
-            "seconds": seconds,
+        found = judge(self.world, values["claims"], dead_letters=int(values.get("dead_letters", 0)))
+        feeds = {
+            name: judge_feed(self.world, rows_of(self.world, name), claims)
+            for name, claims in dict(values.get("feeds", {})).items()
         }
+        return {**found, **({"feeds": feeds} if feeds else {}), "seconds": seconds}
 
     # doing
 
@@ -140,6 +144,7 @@ class Control:
         return {"now": self.world.now}
 
     async def _advance(self, values: Values) -> Any:
+        self.clock.patience = float(values.get("patience", PATIENCE))
         to = float(values["to"]) if "to" in values else self.world.now + float(values["seconds"])
         arrived = await self.clock.advance(to)
         held = [
@@ -156,7 +161,8 @@ class Control:
         rows = people.read(Path(given)) if isinstance(given, str) else given
         rows = people.generated(self.world.seed, int(values.get("count", 500))) if rows is None else rows
         days, kills, prefix = int(values.get("days", 5)), values.get("kills", 1), str(values.get("tags_prefix", ""))
-        self.week = Week(self.world, rows, days, kills, prefix)
+        table = values.get("table")
+        self.week = Week(self.world, rows, days, kills, prefix, rows=Path(str(table)) if table else None)
         self.clock.schedule = self.week
         return {"now": self.world.now, "people": len(rows), "credentials": self.credentials, **self.week.described()}
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 from binascii import Error as Base64Error
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from keepstep_sandbox.http import Request, Response
@@ -79,5 +80,6 @@ def _basic(request: Request) -> str:
         return ""
 
 
+@lru_cache(maxsize=1024)
 def _fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:10] if text else ""

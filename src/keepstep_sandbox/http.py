@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,15 +23,20 @@ class Request:
 
     def params(self) -> dict[str, str]:
         """The query's parameters, decoded; of a repeated one the last."""
-        return dict(parse_qsl(self.query, keep_blank_values=True))
+        return dict(_pairs(self.query))
 
     def params_all(self, name: str) -> list[str]:
         """Every value of one repeated query parameter."""
-        return [value for key, value in parse_qsl(self.query, keep_blank_values=True) if key == name]
+        return [value for key, value in _pairs(self.query) if key == name]
 
     def json(self) -> Any:
         """The body as JSON; raises ValueError where it is none."""
         return json.loads(self.body)
+
+
+@lru_cache(maxsize=1024)
+def _pairs(query: str) -> tuple[tuple[str, str], ...]:
+    return tuple(parse_qsl(query, keep_blank_values=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -135,17 +136,18 @@ class World:
         for an unknown record, TypeError for wrong arguments.
         """
         method = self._control(side, name)
-        bound = _bound(method, args, kwargs, self.now)
-        result = method(*bound.args, **bound.kwargs)
+        form = _Form.of(method)
+        data = form.given(args, kwargs, self.now)
+        result = method(**data)
+        data.pop("now", None)
         effects = result if isinstance(result, tuple) else ()
-        self.log.acts.append(
-            Act(self.now, actor_of(side, name), side, name, _record(bound, result), _data(bound), effects)
-        )
+        record = _record(form, data, result)
+        self.log.acts.append(Act(self.now, actor_of(side, name), side, name, record, data, effects))
         return result
 
     def parameters(self, side: str, name: str) -> list[str]:
         """The names of an act's arguments. Raises ValueError for a name that is no act."""
-        return list(inspect.signature(self._control(side, name)).parameters)
+        return list(_Form.of(self._control(side, name)).names)
 
     def note(
         self, actor: str, side: str, kind: str, record: str = "", effects: tuple[Effect, ...] = (), **data: Any
@@ -157,9 +159,9 @@ class World:
 
     def next_due(self) -> float | None:
         """The next moment at which something happens by itself: an activity, a delivery, a nightly batch."""
-        midnights = [self._midnights[0][0]] if self._midnights else []
-        dues = [self.constant_contact.next_due(), self.virtuous.next_due(), *midnights]
-        return min((due for due in dues if due is not None), default=None)
+        midnight = self._midnights[0][0] if self._midnights else None
+        dues = (self.constant_contact.next_due(), self.virtuous.next_due(), midnight)
+        return min([due for due in dues if due is not None], default=None)
 
     def advance(self, now: float) -> None:
         """Move time on and let the activities and the nightly batches run that fall due on the way. Never goes back."""
@@ -220,30 +222,50 @@ def next_midnight(now: float, time_zone: str) -> float:
     return datetime.combine(day, time(), zone).timestamp()
 
 
-def _bound(method: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], now: float) -> inspect.BoundArguments:
-    signature = inspect.signature(method)
-    extra = {"now": now} if "now" in signature.parameters else {}
-    names = [name for name in signature.parameters if name != "now"]
-    return signature.bind(**dict(zip(names, args, strict=False)), **kwargs, **extra)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What an act may be given: `names` without `self`, in order; `loose` is the name of a `**fields` parameter."""
+
+    signature: inspect.Signature
+    names: tuple[str, ...]
+    needed: frozenset[str]
+    loose: str | None
+
+    @classmethod
+    def of(cls, method: Any) -> "_Form":
+        """Reading a signature takes longer than most acts: once for each method of a class."""
+        plain = getattr(method, "__func__", None)
+        return _form(inspect.signature(method)) if plain is None else _form_of(plain)
+
+    def given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], now: float) -> dict[str, Any]:
+        """Every argument by name, in the signature's order, loose ones last. Raises TypeError."""
+        extra = {"now": now} if "now" in self.names else {}
+        found = dict(**dict(zip((one for one in self.names if one != "now"), args, strict=False)), **kwargs, **extra)
+        if self.needed - found.keys() or (self.loose is None and found.keys() - set(self.names)):
+            self.signature.bind(**found)
+        named = {name: found[name] for name in self.names if name in found and name != self.loose}
+        return named | found
 
 
-def _data(bound: inspect.BoundArguments) -> dict[str, Any]:
-    """The arguments by name; those of a `**fields` parameter under their own names."""
-    data: dict[str, Any] = {}
-    for name, value in bound.arguments.items():
-        loose = bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
-        data |= value if loose else {} if name == "now" else {name: value}
-    return data
+def _form(signature: inspect.Signature) -> _Form:
+    kinds = signature.parameters.values()
+    loose = next((one.name for one in kinds if one.kind is one.VAR_KEYWORD), None)
+    needed = frozenset(one.name for one in kinds if one.default is one.empty and one.name != loose)
+    return _Form(signature, tuple(signature.parameters), needed, loose)
 
 
-def _record(bound: inspect.BoundArguments, result: Any) -> str:
+@lru_cache(maxsize=256)
+def _form_of(function: Any) -> _Form:
+    whole = inspect.signature(function)
+    return _form(whole.replace(parameters=list(whole.parameters.values())[1:]))
+
+
+def _record(form: _Form, data: Mapping[str, Any], result: Any) -> str:
     """The record an act was done to: the second argument where it names one, else what was made."""
     if isinstance(result, (str, int)):
         return str(result)
-    names = [name for name in bound.arguments if name != "now"]
-    return (
-        str(bound.arguments[names[1]]) if len(names) > 1 and isinstance(bound.arguments[names[1]], (str, int)) else ""
-    )
+    named = [one for name, one in data.items() if name in form.names and name != form.loose]
+    return str(named[1]) if len(named) > 1 and isinstance(named[1], (str, int)) else ""
 
 
 def _served(vendor: str, request: Request, response: Response, fault: str) -> frozenset[str]:
@@ -256,6 +278,12 @@ def _served(vendor: str, request: Request, response: Response, fault: str) -> fr
         or not request.path.startswith("/v3/contacts")
     ):
         return frozenset()
-    page = json.loads(response.body)
+    return _contact_ids(response.body)
+
+
+@lru_cache(maxsize=64)
+def _contact_ids(body: bytes) -> frozenset[str]:
+    """Polls are served the same page again and again."""
+    page = json.loads(body)
     rows = page.get("contacts", [page]) if isinstance(page, dict) else []
     return frozenset(row["contact_id"] for row in rows if isinstance(row, dict) and "contact_id" in row)

@@ -9,8 +9,8 @@ from keepstep_sandbox.judge import fields
 from keepstep_sandbox.log import Arrival
 from keepstep_sandbox.people import ACCOUNT, ORGANIZATION
 from keepstep_sandbox.world import World
-from keepstep_simulator.checkers import CHECKERS, OURS, WAITING
-from keepstep_simulator.story import Fact
+from keepstep_simulator.invariants import INVARIANTS
+from keepstep_simulator.story import OURS, WAITING, Fact, Story
 
 # What a vendor writes by itself whenever anything moves: no value of anybody's.
 _STAMPS = ("Utc", "ByUser", "_at", "_date", "update_source", "opt_out_source", "opt_out_reason", "Url")
@@ -98,10 +98,10 @@ def _foreign(contact: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in contact["tags"] if not name.startswith(fields.TAG_PREFIX))
 
 
-def findings(world: World, facts: Sequence[Fact], quiet: float) -> dict[str, list[str]]:
+def findings(world: World, story: Story, quiet: float) -> dict[str, list[str]]:
     """Everything that is wrong after a story whose last change was answered before `quiet`; empty names left out. The
     story ends with the judge's opinion (JUDGED)."""
-    arrivals = world.log.arrivals
+    arrivals, facts = world.log.arrivals, story.facts
     judged = next(fact for fact in reversed(facts) if fact.kind == "JUDGED").data
     lines = [one for one in judged["report"]["details"] if not _waits(one, judged["waiting"])]
     found = {
@@ -109,7 +109,7 @@ def findings(world: World, facts: Sequence[Fact], quiet: float) -> dict[str, lis
         "deletions": list(deletions(facts, arrivals)),
         "repeated": list(repeated(facts)),
         "judge": [f"{one['key']} {one['record']}: {one['reason']}" for one in lines],
-        **{name: [one.why for one in check(facts)[0]] for name, check in CHECKERS.items() if name != "I10"},
+        **{one.id: [found.why for found in one.check(story)[0]] for one in INVARIANTS if one.check and one.id != "I10"},
     }
     return {name: rows for name, rows in found.items() if rows}
 

@@ -1,24 +1,28 @@
 """The disk of one seed: SQLite in memory that outlives every process, with what each commit touched."""
 
+import sqlite3
 from collections import Counter
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, TypeVar
 
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import OperationalError
 
 from keepstep.database import Inline
 from keepstep.database.engines import memory_engine
-from keepstep.schema.tables import delivery
+from keepstep.schema.tables import delivery, metadata
+from keepstep_simulator import witness
 from keepstep_simulator.story import digested
 
-Row = tuple[str, str, dict[str, Any]]
-# Only what checkers read: the log of a week holds a hundred thousand statements.
-_COLUMNS = {
-    "mark": ("customer_id", "platform", "name", "mark", "cursor"),
-    "job": ("customer_id", "id", "state", "id_1", "customer_id_1", "state_1"),
-    "snapshot": ("customer_id", "platform", "record_id"),
-    "submission": ("customer_id", "record_id", "state"),
-}
+T = TypeVar("T")
+
+
+class Watched(Inline):
+    """A database port whose transactions each begin with nothing noted."""
+
+    def _commit(self, name: str, work: Callable[[Connection], T]) -> T:
+        witness.forget()
+        return super()._commit(name, work)
 
 
 class Disk:
@@ -31,17 +35,23 @@ class Disk:
             engine = memory_engine()
             template = Inline(disk=engine)
             _create(engine)
+            with engine.connect() as connection:
+                witness.watch(_driver(connection))
             Disk._shared = engine, template.dump()
-            event.listen(engine, "begin", lambda _tx: Disk.touched.clear())
-            event.listen(engine, "before_cursor_execute", _noted)
         self.engine, empty = Disk._shared
         Inline(disk=self.engine).load(empty)
 
-    touched: ClassVar[list[Row]] = []
-
     def open(self, at: Any) -> Inline:
         """The database port of one process."""
-        return Inline(at, disk=self.engine)
+        return Watched(at, disk=self.engine)
+
+    def dump(self) -> bytes:
+        """Everything on it."""
+        return Inline(disk=self.engine).dump()
+
+    def load(self, saved: bytes) -> None:
+        """Put back what was there once."""
+        Inline(disk=self.engine).load(saved)
 
     def deliveries(self) -> dict[str, int]:
         """How often each body is stored, whatever became of it."""
@@ -50,28 +60,30 @@ class Disk:
             return dict(sorted(Counter(digested(body.decode("utf-8", "replace")) for body in rows).items()))
 
     @staticmethod
-    def rows() -> tuple[Row, ...]:
+    def rows() -> tuple[witness.Touched, ...]:
         """What the transaction that just ended wrote, of the tables that checkers read."""
-        return tuple(Disk.touched)
+        return witness.take()
+
+    def tables(self) -> dict[str, tuple[dict[str, Any], ...]]:
+        """Every row of every table, as it is stored."""
+        with self.engine.connect() as tx:
+            disk = _driver(tx)
+            return {name: _rows(disk, name) for name in sorted(metadata.tables)}
 
 
 def _create(engine: Engine) -> None:
-    from keepstep.schema.tables import metadata
-
     metadata.create_all(engine)
 
 
-def _noted(_conn: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-    verb = statement[:6]
-    if verb == "SELECT" or verb == "BEGIN ":
-        return
-    words = statement.split(None, 3)
-    table = words[2] if verb in ("INSERT", "DELETE") else words[1] if verb == "UPDATE" else ""
-    columns = _COLUMNS.get(table)
-    if columns is None or context is None:
-        return
-    for row in context.compiled_parameters:
-        Disk.touched.append((table, verb, {name: row[name] for name in columns if name in row}))
+def _rows(disk: sqlite3.Connection, table: str) -> tuple[dict[str, Any], ...]:
+    found = disk.execute(f'SELECT * FROM "{table}" ORDER BY rowid')  # noqa: S608  a name of ours
+    names = [column[0] for column in found.description]
+    return tuple(dict(zip(names, row, strict=True)) for row in found)
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    return driver
 
 
 def trouble(point: Literal["before", "after"]) -> OperationalError:

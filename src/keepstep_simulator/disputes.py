@@ -11,12 +11,13 @@ from keepstep_simulator.pairs import Row, pairwise
 Chosen = dict[str, dict[str, str]]
 _SELDOM_AT_CC = (
     "confirmed_opt_in conflict_wording contact_webhooks cursor_extra email_finds_deleted error_body hard_bounce_holds "
-    "import_revives import_status list_job_adds_unsubscribed put_subresources put_without_email refresh_grace "
-    "refresh_reuse report_counts report_last_page segment_answer signup_conflict timed_out_spelling"
+    "import_counts import_duplicates import_email_size import_error_text import_foreign_phone import_home_country "
+    "import_revives import_status import_unknown_field list_job_adds_unsubscribed put_subresources put_without_email "
+    "refresh_grace refresh_reuse report_counts report_last_page segment_answer signup_conflict timed_out_spelling"
 ).split()
 _SELDOM_AT_VIRTUOUS = (
-    "archived-read batch-bad-row error-body find-shared-email import-email merge-carries merged-read query-date "
-    "reference-clash tag-twice unauthorized-body unknown-segment webhook-exhausted"
+    "archived-read batch-bad-row error-body find-shared-email import-email merge-carries merged-read put-address "
+    "query-date reference-clash tag-twice unauthorized-body unknown-segment webhook-exhausted"
 ).split()
 REGISTRIES = {CONSTANT_CONTACT: CC, VIRTUOUS: V}
 # So many weeks are played with the settings of the seeds 0, 1, 2, ...: every value of every switch is among them.

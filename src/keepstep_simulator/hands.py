@@ -57,8 +57,8 @@ class Hands:
 
     def end(self) -> None:
         """Every task of this simulation is closed."""
-        if self.sim.process is not None:
-            self.sim.process.alive = False
+        for process in self.sim.alive:
+            process.alive = False
         self.sim.loop.bury()
 
     # time
@@ -129,7 +129,8 @@ class Hands:
     def judged(self) -> Fact:
         """The judge's opinion now, as a fact of the story."""
         self._run(self.sim.close())
-        return next(fact for fact in reversed(self.sim.story.facts) if fact.kind == "JUDGED")
+        found: Fact = next(fact for fact in reversed(self.sim.story.facts) if fact.kind == "JUDGED")
+        return found
 
     def _of_tenant(self, side: str, name: str) -> bool:
         names = self.world.parameters(side, name)

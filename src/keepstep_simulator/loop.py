@@ -98,6 +98,11 @@ class SeededLoop(asyncio.AbstractEventLoop):
             events._set_running_loop(before)
         return task.result()
 
+    def forked(self) -> None:
+        """Go on in a child process: asyncio takes a loop that ran in another process for none."""
+        if self._running:
+            events._set_running_loop(self)
+
     def _step(self) -> None:
         while not self._ready:
             self._jump()

@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from keepstep.model.errors import Transient, Unanswered
 from keepstep.ports import HttpAnswer
@@ -13,7 +14,8 @@ from keepstep_sandbox.faults import is_write
 from keepstep_sandbox.http import Request, Response
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 from keepstep_simulator.chaos import BEFORE
-from keepstep_simulator.story import stream
+from keepstep_simulator.holding import holding
+from keepstep_simulator.story import digested
 
 if TYPE_CHECKING:
     from keepstep_simulator.process import Process
@@ -23,14 +25,43 @@ if TYPE_CHECKING:
 _REFUSED = {"500": ("500", 0.0), "503": ("503", 0.0), "429": ("rate_limited", 20.0)}
 
 
+_GATE = {
+    "401": Response(401, {}, b'{"error_key":"unauthorized","error_message":"Unauthorized"}'),
+    "400": Response(400, {}, b'{"error_key":"bad_request","error_message":"This cannot be taken"}'),
+}
+FEW = 4  # rows of a small page: how many a vendor gives at most is its own affair
+_SILENT = {"status": None, "body": "", "date": "", "after": "", "arrived": None, "account": "", "granted": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What a call met at its vendor: the fault, when it arrived, whose account it was, which tokens were given."""
+
+    fault: str
+    arrived: float
+    account: str
+    granted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A call as it leaves. `token`: to the token service; `write`: may change a record."""
+
+    vendor: str
+    request: Request
+    host: str
+    token: bool
+    write: bool
+
+
 class Network:
     """Finds whose vendor is meant by the credential, as the vendors do."""
 
     def __init__(self, sim: "Simulation") -> None:
         self._sim = sim
         self._towns: dict[str, Town] = {}
-        self._latency = stream(sim.seed, "latency")
         self._count = 0
+        self._waiting: list[asyncio.Future[None]] = []
 
     def introduce(self, secret: str, town: "Town") -> None:
         """A credential stands for this town."""
@@ -48,38 +79,45 @@ class Network:
         number = str(self._count)
         token = is_token(vendor, request.path)
         write = is_write(method, request.path) and not token
-        process.point(f"before call {method} {request.path}")
-        shown = {} if token else {"query": request.query, "body": body.decode("utf-8", "replace")}
-        self._sim.tell(
-            "OUT", number, town.customer, vendor=vendor, method=method, path=request.path, write=write, **shown
-        )
-        fault = self._sim.chaos.call(f"{town.customer} {method} {request.path}")
+        what = "token" if token else "write" if write else ""
+        process.point(f"before call {method} {request.path}", what)
+        _goes_out(process, number, town.customer, Sent(vendor, request, parts.netloc, token, write))
+        fault = self._sim.chaos.call(f"{town.customer} {method} {request.path}", write=write)
         if fault:
-            self._sim.tell("FAULT", number, town.customer, what=fault)
-        await asyncio.sleep(self._latency.uniform(0.01, 0.4))
+            process.tell("FAULT", number, town.customer, what=fault)
+        script = self._sim.script
+        label = script.occurrence(f"latency {town.customer} {method} {request.path}")
+        await asyncio.sleep(script.uniform(f"{label} there", 0.01, 0.4))
         if fault == "unreached":
-            self._sim.tell("RSP", number, town.customer, status=None, body="", date="", known=True)
+            process.tell("RSP", number, town.customer, **_SILENT, known=True, fault=fault)
             raise Transient("simulated: not reached")
         if not write:
             town.agitate()
+        arrived = self._sim.loop.time()
+        before = len(town.world.log.arrivals)
         response = self._arrives(town, vendor, request, fault, number)
+        seen = town.world.log.arrivals[before:]  # none where the call was turned away at the gate
+        met = Met(fault, arrived, seen[0].account if seen else "", _granted(vendor, request, response))
         if write:
             town.agitate()
-        process.point(f"after effect of {method} {request.path}")
-        await asyncio.sleep(self._latency.uniform(0.01, 0.4))
-        process.check()
-        answer = self._answered(town, number, fault, response)
-        process.point(f"after answer of {method} {request.path}")
+        process.point(f"after effect of {method} {request.path}", what)
+        await asyncio.sleep(script.uniform(f"{label} back", 0.01, 0.4))
+        await process.stands()
+        answer = self._answered(process, town.customer, number, met, response)
+        process.point(f"after answer of {method} {request.path}", what)
         return answer
 
     def _arrives(self, town: "Town", vendor: str, request: Request, fault: str, number: str) -> Response:
         kind, seconds = _REFUSED.get(fault, (fault, 0.0))
         if kind == "rate_limited" and vendor == CONSTANT_CONTACT:
             kind = "throttled"
-        if kind in ("reset_before", "rate_limited", "throttled", "500", "503", "truncated"):
+        whole = kind == "truncated" and is_token(vendor, request.path)  # cut later: what was granted must be known here
+        if kind in ("reset_before", "rate_limited", "throttled", "500", "503", "truncated") and not whole:
             town.world.faults.arm(kind, seconds=seconds)
         town.catch_up()
-        response = town.world.call(vendor, request)
+        if fault in _GATE:
+            return _GATE[fault]
+        response = town.world.call(vendor, _small(vendor, request) if self._sim.nets.pages == "small" else request)
         town.told(response.effects, number)
         if is_token(vendor, request.path) and response.status == 200:
             tokens = json.loads(response.body)
@@ -87,9 +125,11 @@ class Network:
             self.introduce(tokens["refresh_token"], town)
         return response
 
-    def _answered(self, town: "Town", number: str, fault: str, response: Response) -> HttpAnswer:
+    def _answered(self, process: "Process", customer: str, number: str, met: Met, response: Response) -> HttpAnswer:
+        fault = met.fault
+        seen = {"arrived": met.arrived, "account": met.account, "granted": met.granted, "fault": fault}
         if fault in ("reset_before", "reset_after"):
-            self._sim.tell("RSP", number, town.customer, status=None, body="", date="", known=False)
+            process.tell("RSP", number, customer, **{**_SILENT, **seen}, known=False)
             raise Unanswered("simulated: no answer")
         status, body = response.status, response.body
         headers = {name.lower(): text for name, text in response.headers.items()}
@@ -97,14 +137,74 @@ class Network:
             status, body, headers = 200, b"<html>busy</html>", {"content-type": "text/html"}
         elif fault == "503_after":
             status, body, headers = 503, b"", {}
+        elif fault == "truncated" and met.granted:
+            body = body[: len(body) // 2]
         known = (fault == "" or fault in BEFORE) and status < 500
-        text = body.decode("utf-8", "replace")
-        date = headers.get("date", "")
-        self._sim.tell("RSP", number, town.customer, status=status, body=text, date=date, known=known)
+        said = {
+            "status": status,
+            "body": "" if met.granted else body.decode("utf-8", "replace"),
+            "date": headers.get("date", ""),
+            "after": headers.get("retry-after", ""),
+        }
+        process.tell("RSP", number, customer, **said, **seen, known=known)
         return HttpAnswer(status, headers, body)
 
+    def next_call(self) -> "asyncio.Future[None]":
+        """For whoever waits until a call is under way."""
+        waits: asyncio.Future[None] = self._sim.loop.create_future()
+        self._waiting.append(waits)
+        return waits
+
+    def _told_waiting(self) -> None:
+        for waits in self._waiting:
+            waits.set_result(None)
+        self._waiting.clear()
+
     def _town(self, vendor: str, request: Request) -> "Town":
-        secret = request.headers.get("authorization", "").partition(" ")[2]
-        if vendor == CONSTANT_CONTACT and is_token(vendor, request.path):
-            secret = dict(parse_qsl(request.body.decode())).get("refresh_token", "")
-        return self._towns[secret]
+        return self._towns[_shown(vendor, request)]
+
+
+def _shown(vendor: str, request: Request) -> str:
+    """The credential of a call: what its vendor tells the account by."""
+    if vendor == CONSTANT_CONTACT and is_token(vendor, request.path):
+        return dict(parse_qsl(request.body.decode())).get("refresh_token", "")
+    return request.headers.get("authorization", "").partition(" ")[2]
+
+
+def _small(vendor: str, request: Request) -> Request:
+    """The same poll, answered in pages of a few rows."""
+    if vendor == CONSTANT_CONTACT and request.path == "/v3/contacts" and request.method == "GET":
+        asked = {**request.params(), "limit": str(FEW)}
+        return replace(request, query=urlencode(asked)) if "cursor" not in asked else request
+    if vendor == VIRTUOUS and request.path == "/api/Contact/Query/FullContact":
+        asked = {**request.params(), "take": str(FEW)}
+        return replace(request, query=urlencode(asked))
+    return request
+
+
+def _granted(vendor: str, request: Request, response: Response) -> tuple[str, ...]:
+    """The fingerprints of the tokens that the vendor gave, whether or not they arrive."""
+    if not is_token(vendor, request.path) or response.status != 200:
+        return ()
+    tokens = json.loads(response.body)
+    return digested(tokens["access_token"]), digested(tokens["refresh_token"])
+
+
+def _goes_out(process: "Process", number: str, customer: str, sent: Sent) -> None:
+    request = sent.request
+    process.tell(
+        "OUT",
+        number,
+        customer,
+        vendor=sent.vendor,
+        method=request.method,
+        path=request.path,
+        query="" if sent.token else request.query,
+        body="" if sent.token else request.body.decode("utf-8", "replace"),
+        write=sent.write,
+        host=sent.host,
+        token=sent.token,
+        credential=digested(_shown(sent.vendor, request)),
+        of=holding().customer,
+        fence=holding().fence,
+    )

@@ -2,33 +2,43 @@
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+import json
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
+from sqlalchemy import Connection, Table
 
 from keepstep import connectors, worker
-from keepstep.model.customer import Cadence, Policy, Route
-from keepstep.model.errors import Refused
+from keepstep.database.inline import Hook
+from keepstep.model.customer import Route
 from keepstep.ports import HttpAnswer, Wake
 from keepstep.settings import PLATFORMS, Customer, Settings
 from keepstep.settings import Service as ServiceSettings
 from keepstep.state.vault import Vault
+from keepstep.telemetry import trouble_of
+from keepstep.web.app import build
 from keepstep.web.door import Door, Sender
 from keepstep.wiring.service import Service
 from keepstep_sandbox.log import VIRTUOUS
-from keepstep_simulator.disk import trouble
+from keepstep_simulator.arrival import Arrival
+from keepstep_simulator.disk import Watched, trouble
+from keepstep_simulator.holding import Holding, begin, holding
 from keepstep_simulator.story import digested
-from keepstep_simulator.town import TAGS_PREFIX
+from keepstep_simulator.witness import Touched
 
 if TYPE_CHECKING:
     from keepstep_simulator.run import Simulation
 
+P = ParamSpec("P")
+T = TypeVar("T")
 PUBLIC = "https://127.0.0.1:9"
 # Which header holds the signature is disputed: whoever runs the service names it after the first delivery.
 SIGNATURES = ("X-Virtuous-Signature", "X-Webhook-Signature")
 _CONNECTORS = connectors.discover()
+KEYS = {"k": b"k" * 32}
 
 
 class Dead(BaseException):
@@ -56,12 +66,13 @@ class SimClock:
 
     def now(self) -> float:
         self._process.check()
-        return self._process.loop.time()
+        # What runs on after a stop began runs when it is over.
+        return max(self._process.loop.time(), self._process.still) + self._process.sim.ahead
 
     async def sleep(self, seconds: float) -> None:
         self._process.check()
         await asyncio.sleep(max(seconds, 0.0))
-        self._process.check()
+        await self._process.stands()
 
     def wake(self) -> SimWake:
         return SimWake()
@@ -69,17 +80,29 @@ class SimClock:
     async def until(self, at: float | None, woken: Wake) -> None:
         assert isinstance(woken, SimWake)
         self._process.check()
-        if not woken.rung and (at is None or at > self._process.loop.time()):
-            woken.waiter = self._process.loop.create_future()
-            timer = None if at is None else self._process.loop.call_at(at, _done, woken.waiter)
-            await woken.waiter
-            if timer is not None:
-                timer.cancel()
+        if not woken.rung and (at is None or at > self.now()):
+            await self._rung(at, woken)
         woken.rung, woken.waiter = False, None
-        self._process.check()
+        await self._process.stands()
+
+    async def _rung(self, at: float | None, woken: SimWake) -> None:
+        """Until somebody rings, or our clock shows the moment; one that was set meanwhile is looked at again."""
+        loop = self._process.loop
+        waiter = woken.waiter = loop.create_future()
+        timer = None if at is None else loop.call_at(at - self._process.sim.ahead, _done, waiter)
+        self._process.waiting.append(waiter)
+        await waiter
+        self._process.waiting.remove(waiter)
+        if timer is not None:
+            timer.cancel()
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._process.spawn(work, name)
+
+
+def _is_due(table: str, row: Mapping[str, Any], now: float) -> bool:
+    """Whether whoever is free may begin a turn."""
+    return table == "slot" and row["holder"] is None and row["wake"] is not None and row["wake"] <= now
 
 
 def _done(waiter: "asyncio.Future[None]") -> None:
@@ -88,16 +111,14 @@ def _done(waiter: "asyncio.Future[None]") -> None:
 
 
 class SimChance:
-    """`keepstep.ports.Chance`: every draw has its own label, so that two tasks do not disturb each other's."""
+    """`keepstep.ports.Chance`: every draw has its own label, its moment, so that nobody disturbs anybody later."""
 
     def __init__(self, process: "Process") -> None:
         self._process = process
-        self._count = 0
 
     def _bytes(self, size: int) -> bytes:
         self._process.check()
-        self._count += 1
-        label = f"{self._process.seed}:{self._process.number}:{self._count}"
+        label = f"{self._process.seed}:{self._process.sim.script.here()}"
         return hashlib.shake_256(label.encode()).digest(size)
 
     def uniform(self, low: float, high: float) -> float:
@@ -115,34 +136,57 @@ class Process:
 
     def __init__(self, sim: "Simulation", number: int) -> None:
         self.sim, self.number, self.seed, self.loop = sim, number, sim.seed, sim.loop
-        self.alive = True
+        self.alive, self.still = True, 0.0
+        self.waiting: list[asyncio.Future[None]] = []
         clock, chance = SimClock(self), SimChance(self)
         self.service = Service(
-            settings=_settings(sim.customers, sim.cadence),
-            db=sim.disk.open(self._at_commit),
+            settings=_settings(sim),
+            db=SimDatabase(self, self._at_commit),
             clock=clock,
             chance=chance,
             http=self._http,
-            vault=Vault({"k": b"k" * 32}, "k", chance.token),
+            vault=Vault(KEYS, "k", chance.token),
             connectors=_CONNECTORS,
         )
-        self._door = Door(
+        door = Door(
             lookup=self._lookup,
             signatures=self.service.signatures,
+            accounts=self.service.accounts,
             db=self.service.db,
             clock=clock,
             chance=chance,
             wake=self.service.wake,
         )
+        self._app = build(door)
 
     def start(self) -> None:
         """Begin turns."""
-        self.spawn(worker.run(self.service), "run")
+        self.spawn(self._work(), "run")
+
+    async def _work(self) -> None:
+        begin(Holding())
+        await worker.run(self.service)
 
     def check(self) -> None:
         """Fence: a dead process does nothing."""
         if not self.alive:
             raise Dead
+
+    async def stands(self) -> None:
+        """Where the process stands still, wait until it goes on; each port begins and ends with this."""
+        while self.still > self.loop.time():  # noqa: ASYNC110  it may be stopped again meanwhile
+            await asyncio.sleep(self.still - self.loop.time())
+        self.check()
+
+    def stand(self, where: str, seconds: float) -> None:
+        """Nothing moves in this process for a while; everybody else goes on."""
+        self.still = self.loop.time() + seconds
+        self.tell("PAUSE", where, seconds=seconds)
+        self.loop.call_at(self.still, self._resumes, seconds)
+
+    def _resumes(self, seconds: float) -> None:
+        if self.alive and self.still <= self.loop.time():
+            self.tell("RESUME", stood=seconds, others=[one.number for one in self.sim.alive if one is not self])
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """A task that ends with its work; one that fails is a fact."""
@@ -154,25 +198,70 @@ class Process:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         failure = task.exception()
         if failure is not None and not isinstance(failure, Dead) and self.alive:
-            self.sim.tell("TASK", task.get_name(), error=type(failure).__name__)
+            place = trouble_of(failure)
+            self.tell(
+                "TASK", task.get_name(), error=type(failure).__name__, at=f"{place.get('file')}:{place.get('line')}"
+            )
 
-    def point(self, where: str) -> None:
-        """A place where the process may die."""
+    def point(self, where: str, what: str = "") -> None:
+        """A place where the process may die, or stand still. `what`: what is half done there."""
         self.check()
-        if self.sim.chaos.dies(self.loop.time()):
-            self.alive = False
-            self.sim.died(where)
+        if self.sim.chaos.dies(self.loop.time(), where, what):
+            self.die(where)
             raise Dead
+        if self.sim.chaos.pauses:
+            self.sim.pause(self, where, what)
+
+    def die(self, where: str) -> None:
+        """Its ports die first; its coroutines stay where they are."""
+        self.alive = False
+        self.tell("CRASH", where)
+        self.sim.died(self)
 
     def _at_commit(self, point: Literal["before", "after"], name: str) -> None:
+        before = holding().customer, holding().fence
         if point == "before":
             self.point(f"before commit {name}")
         else:
-            self.sim.tell("TX", name, rows=self.sim.disk.rows())
-            self.point(f"after commit {name}")
-        if self.sim.chaos.commit():
-            self.sim.tell("FAULT", f"{point} commit", what=name)
+            self.point(f"after commit {name}", self._stored(name))
+        if self.sim.chaos.commit(point, name):
+            self.tell("FAULT", f"{point} commit", what=name)
+            if point == "after" and not holding().operates:
+                holding().customer, holding().fence = before  # it never learns what it claimed
             raise trouble(point)
+
+    def _stored(self, name: str) -> str:
+        """Tell of a commit; what it was, where it is half of something."""
+        rows = self.sim.disk.rows()
+        held = holding()
+        if rows:
+            held.follow(rows, self.sim.fences)
+        for table, verb, row in rows:
+            if table == "secret":
+                row["print"] = self._print(row) if verb != "DELETE" else ""
+        if rows:
+            self.tell("TX", name, rows=rows, of=held.customer, fence=held.fence)
+        if any(_is_due(table, row, self.loop.time() + self.sim.ahead) for table, _verb, row in rows):
+            for other in self.sim.alive:  # sees within a second what another process has stored (wiring/between.py)
+                if other is not self:
+                    other.service.woken.set()
+        what = _half(rows)
+        if what == "decision":
+            self.sim.decided(held.customer)
+        return what
+
+    def _print(self, row: dict[str, Any]) -> str:
+        """The fingerprint of a secret as it was stored; how it was sealed is nobody's business."""
+        place = (row["customer_id"], row["platform"], row["field"])
+        sealed = row.pop("ciphertext")
+        if sealed is None:
+            return ""
+        bound = json.dumps(place).encode("ascii")
+        return digested(AESGCM(KEYS[row["key_id"]]).decrypt(row.pop("nonce"), sealed, bound).decode())
+
+    def tell(self, kind: str, key: str = "", customer: str = "", **data: Any) -> None:
+        """Write down what this process did."""
+        self.sim.story.tell(self.loop.time(), self.number, customer, kind, key, **data)
 
     async def _http(
         self,
@@ -182,7 +271,7 @@ class Process:
         body: bytes = b"",
         timeout: float = 30.0,  # noqa: ARG002  the port has it
     ) -> HttpAnswer:
-        self.check()
+        await self.stands()
         return await self.sim.network.call(self, method, url, headers, body)
 
     # the door
@@ -191,36 +280,68 @@ class Process:
         found = await self.service.sender(platform, token)
         return Sender(*found) if found else None
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+    async def post(self, arrival: Arrival) -> int:
         """One webhook; its status. Raises Dead where the process dies on it."""
-        platform, token = urlsplit(url).path.split("/")[2:4]
-        given = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        scope = {"type": "http", "headers": given}
-        told: list[int] = []
+        begin(Holding())  # whoever knocks is at work for nobody, whatever set the vendor's alarm off
+        given = [(name.lower().encode(), value.encode()) for name, value in arrival.headers.items()]
+        scope = {"type": "http", "method": "POST", "path": urlsplit(arrival.url).path, "headers": given}
+        key = digested(arrival.body.decode("utf-8", "replace"))
+        number = self.sim.arrived()
+        self.tell("RECV", key, n=number, **arrival.told())
+        status = 0
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.request", "body": arrival.body, "more_body": False}
 
         async def send(message: Any) -> None:
+            nonlocal status
+            self.check()
             if message["type"] == "http.response.start":
-                self.check()
-                told.append(int(message["status"]))
-                self.sim.tell("ACK", digested(body.decode("utf-8", "replace")), status=told[0])
+                status = int(message["status"])
+                return
+            said = message["body"].decode("utf-8", "replace")
+            self.tell("ACK", key, arrival.door, n=number, status=status, body=said)
+            if status >= 500:
+                self.tell("FAULT", "door", what=str(status))
 
-        try:
-            await self._door.take(platform, token, scope, receive, send)
-        except Refused as refusal:
-            told.append(refusal.status)
-        except Exception as failure:  # what the web server turns into a 500
-            self.sim.tell("FAULT", "door", what=type(failure).__name__)
-            told.append(500)
-        return told[0]
+        await self._app(scope, receive, send)
+        return status
 
 
-def _settings(names: tuple[str, ...], cadence: Cadence) -> Settings:
-    policy = Policy(contact_tags_prefix=TAGS_PREFIX)
-    routes = {name: Route(customer_id=name, policy=policy, cadence=cadence) for name in names}
+def _half(rows: Iterable[Touched]) -> str:
+    """What a transaction has begun: something that a call must finish."""
+    for table, verb, row in rows:
+        if table == "step" and verb == "INSERT":
+            return "decision"
+        if table == "job" and row["state"] == "sent":
+            return "intent"
+        if table == "secret" and row["field"] in ("access_token", "refresh_token", "refresh_intent"):
+            return "token"
+    return ""
+
+
+class SimDatabase(Watched):
+    """The port of one process, which may stand still before it begins a transaction."""
+
+    def __init__(self, process: Process, at: Hook) -> None:
+        super().__init__(at, disk=process.sim.disk.engine)
+        self._process = process
+
+    async def run(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._process.still:
+            await self._process.stands()
+        return await super().run(fn, *args, **kwargs)
+
+    async def append(self, table: Table, row: Mapping[str, Any]) -> None:
+        if self._process.still:
+            await self._process.stands()
+        await super().append(table, row)
+
+
+def _settings(sim: "Simulation") -> Settings:
+    routes = {name: Route(customer_id=name, policy=sim.policy, cadence=sim.cadence) for name in sim.customers}
     known = {name: Customer(id=name, name=name, route=route) for name, route in routes.items()}
     virtuous = replace(PLATFORMS[VIRTUOUS], signature_headers=SIGNATURES)
     platforms = {**PLATFORMS, VIRTUOUS: virtuous}
-    return Settings(service=ServiceSettings(public_url=PUBLIC), platforms=platforms, customers=known)
+    public = PUBLIC if sim.nets.webhooks != "none" else ""
+    return Settings(service=ServiceSettings(public_url=public), platforms=platforms, customers=known)

@@ -1,52 +1,63 @@
 """One seed: chaos, healing, quiescence, and what the checkers say."""
 
 import asyncio
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
-from keepstep.model.customer import Cadence
+from keepstep.model.customer import Cadence, Policy
 from keepstep.wiring.service import Service
 from keepstep_sandbox.judge import judge
+from keepstep_sandbox.people import ACCOUNT, ORGANIZATION, Person
 from keepstep_sandbox.people import ZONE as WEEK_ZONE
-from keepstep_sandbox.people import Person
 from keepstep_sandbox.world import START, next_midnight
-from keepstep_simulator import disputes
+from keepstep_simulator import disputes, holding, marks, swarm
+from keepstep_simulator.arrival import Arrival
 from keepstep_simulator.chaos import Chaos
-from keepstep_simulator.checkers import CHECKERS
 from keepstep_simulator.disk import Disk
+from keepstep_simulator.hearing import listening
+from keepstep_simulator.holding import Holding
+from keepstep_simulator.invariants import checked
 from keepstep_simulator.loop import SeededLoop, Stalled
+from keepstep_simulator.mishaps import Mishaps
 from keepstep_simulator.network import Network
-from keepstep_simulator.process import Dead, Process
-from keepstep_simulator.story import Endless, Fact, Story, Violation, stream
+from keepstep_simulator.operators import Operator
+from keepstep_simulator.process import Process
+from keepstep_simulator.script import Script, Turns, settings_of
+from keepstep_simulator.story import Endless, Fact, Final, Story, Violation, stream
+from keepstep_simulator.swarm import Nets
 from keepstep_simulator.town import Town
+from keepstep_simulator.visitors import Visitors
 
 HOUR, DAY = 3600.0, 86_400.0
 ZONES = ("America/New_York", "America/Los_Angeles", "America/Chicago", "UTC")
 DOOR_SECONDS = 10.0
-OPERATOR_HOURS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a seed is made of; what is None is drawn, switches from those rows in which every two values meet.
 
-    `people` and `deeds` (least, most) are for each customer. `week`: the stand-ins' own week instead of drawn deeds.
+    `people` (least, most) are for each customer. `deeds`: whether anybody does anything. `mishaps`: whether anything
+    befalls the process beside what `chaos` says. `week`: the stand-ins' own week instead of drawn deeds.
+    `only`: the labels of the script that are played, if not all (script.py).
     `crowd`: these people and nobody else, and nothing happens but what a caller does (hands.py).
     """
 
-    customers: int | None = None
+    customers: int = 2
     cadence: Cadence | None = None
-    people: tuple[int, int] = (9, 16)
-    deeds: tuple[int, int] = (4, 14)
+    nets: Nets | None = None
+    policy: Policy | None = None
+    people: tuple[int, int] = (10, 10)
+    deeds: bool = True
+    mishaps: bool = True
     nights: int = 3
     agitation: float | None = None
     chaos: Chaos | None = None
     switches: Mapping[str, Mapping[str, str]] | None = None
     week: bool = False
+    only: frozenset[str] | None = None
     crowd: tuple[Person, ...] = ()
 
 
@@ -56,7 +67,6 @@ class Outcome:
     every disputed fact that mattered."""
 
     seed: int
-    digest: str
     violations: tuple[Violation, ...]
     premises: dict[str, int]
     virtual_days: float
@@ -66,6 +76,17 @@ class Outcome:
     points: int
     asked: frozenset[tuple[str, str]]
     story: Story
+    script: Script
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal stories."""
+        return self.story.digest
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """What must happen sometimes, and did (marks.py)."""
+        return marks.of(self.story)
 
 
 class Simulation:
@@ -74,36 +95,54 @@ class Simulation:
     def __init__(self, seed: int, plan: Plan) -> None:
         dice = stream(seed, "simulation")
         self.seed, self.plan = seed, plan
-        self.loop = SeededLoop(stream(seed, "schedule"), START)  # type: ignore[abstract]
+        self.script = Script(seed, plan.only)
+        self.loop = SeededLoop(Turns(self.script), START)  # type: ignore[abstract]
+        self.script.clock = self.loop.time
         self.story, self.disk = Story(), Disk()
         self.zone = WEEK_ZONE if plan.week else dice.choice(ZONES)
-        self.switches = disputes.of_seed(seed) if plan.switches is None else plan.switches
+        self.switches = settings_of(self.script, disputes.of_seed(seed) if plan.switches is None else plan.switches)
         self.agitation = dice.choice((0.0, 0.3, 0.7)) if plan.agitation is None else plan.agitation
         self.midnights = _midnights(self.zone, plan.nights)
         self.quiet = self.midnights[-2] - HOUR
         self.end = self.midnights[-1] + 2 * HOUR
         self.chaos_span = START + 600, self.quiet - HOUR
-        self.chaos = plan.chaos or Chaos.drawn(seed, *self.chaos_span)
+        self.chaos = deepcopy(plan.chaos) or Chaos.drawn(seed, *self.chaos_span)
+        self.chaos.script = self.script
+        self.nets = plan.nets or (Nets() if plan.week or plan.crowd else swarm.nets(self.script, self.switches))
+        self.chaos.mended = self.nets.operator == "mends"
+        self.policy = plan.policy or self._policy()
+        self.cadence = plan.cadence or (Cadence() if plan.week else swarm.cadence(self.script, self.nets))
         self.process: Process | None = None
-        self.boots = 0
-        self.network = Network(self)
-        count = plan.customers or dice.choice((1, 1, 1, 1, 2))
-        self.customers = tuple(f"customer-{number}" for number in range(count))
-        self.cadence = plan.cadence or _cadence(dice)
-        sizes = [(dice.randint(*plan.people), dice.randint(*plan.deeds)) for _ in self.customers]
-        self.towns = [Town(self, name, number, *sizes[number]) for number, name in enumerate(self.customers)]
-        self._pauses = stream(seed, "pauses")
+        self.away: float | None = None  # how long a dead process stays away; drawn where None
+        self.alive: list[Process] = []
+        self.fences: dict[str, int] = {}
+        self.boots = self._arrivals = 0
+        self.ahead = 0.0
+        self._saved = b""
+        self.network, self.visitors = Network(self), Visitors(self)
+        sizes = [dice.randint(*plan.people) for _ in range(plan.customers)]
+        numbers = [number for number in range(plan.customers) if self.script.plays(f"customer {number}")]
+        self.customers = tuple(f"customer-{number}" for number in numbers)
+        self.towns = [Town(self, f"customer-{number}", number, sizes[number]) for number in numbers]
+
+    def _policy(self) -> Policy:
+        usual = Policy(contact_tags_prefix=swarm.TAGS_PREFIX)
+        return usual if self.plan.week or self.plan.crowd else swarm.policy(self.script, self.nets)
 
     def tell(self, kind: str, key: str = "", customer: str = "", **data: Any) -> Fact:
         """Write one fact down."""
         number = self.process.number if self.process is not None else 0
         return self.story.tell(self.loop.time(), number, customer, kind, key, **data)
 
+    def hears(self, event: str, line: str) -> None:
+        """A line of the service's log."""
+        self.tell("LOG", event, line=line)
+
     async def play(self) -> None:
         """The whole seed."""
         await self.begin()
         await asyncio.sleep(max(self.quiet - self.loop.time(), 0.0))
-        self.chaos.heal()
+        self.heal()
         for town in self.towns:
             if not self.plan.week:  # a week says so itself
                 town.world.note("week", "", "quiet")
@@ -112,33 +151,54 @@ class Simulation:
 
     async def begin(self) -> None:
         """The first incarnation, the customers' consents, and from now on chaos."""
+        self.tell(
+            "PLAN",
+            nets=asdict(self.nets),
+            cadence=asdict(self.cadence),
+            policy=asdict(self.policy),
+            zone=self.zone,
+            customers=self.customers,
+            quiet=self.quiet,
+            end=self.end,
+        )
         self.boot()
         assert self.process is not None
         for town in self.towns:
+            holding.begin(Holding(town.customer, operates=True))
             await town.connect(self.process)
             town.plan()
         self.chaos.begin()
         self.process.start()
-        self.loop.create_task(self._operate())
+        Operator(self).begin()
+        if self.plan.mishaps and not (self.plan.week or self.plan.crowd):
+            self._befall()
+
+    def _befall(self) -> None:
+        mishaps = Mishaps.drawn(self.script, *self.chaos_span, self.end)
+        self.chaos.pauses = mishaps.pauses
+        mishaps.arm(self)
+        self.visitors.begin()
+        if self.nets.workers == "two":
+            self._again()
+
+    def heal(self) -> None:
+        """From here nothing goes wrong any more."""
+        self.chaos.heal()
+        self.skew(0.0)
+        for one in self.alive[:-1]:
+            one.die("the second process is stopped")
+        self.tell("HEAL")
 
     async def close(self) -> None:
         """The judge's opinion of every customer, and what is stored."""
         for town in self.towns:
             await self._judge(town)
         self.tell("END", stored=self.disk.deliveries())
-
-    async def _operate(self) -> None:
-        """An operator looks now and then whether an account must be connected again: who dies between the vendor's
-        new refresh token and the disk has lost the grant, and nothing but a new consent helps (CC facts 2.4)."""
-        while True:
-            await asyncio.sleep(OPERATOR_HOURS * HOUR)
-            for town in self.towns:
-                process = self.process
-                try:
-                    if process is not None and process.alive:
-                        await town.reconnect(process)
-                except (Dead, OperationalError):
-                    pass
+        self.story.final = Final(
+            store=self.disk.tables(),
+            audience={town.customer: town.world.constant_contact.contacts(ACCOUNT) for town in self.towns},
+            crm={town.customer: town.world.virtuous.contacts(ORGANIZATION) for town in self.towns},
+        )
 
     async def _judge(self, town: Town) -> None:
         assert self.process is not None
@@ -154,26 +214,87 @@ class Simulation:
     def boot(self) -> None:
         """A new incarnation on the same disk."""
         self.boots += 1
+        double = bool(self.alive)
         self.process = Process(self, self.boots)
-        self.tell("BOOT", stored=self.disk.deliveries())
+        self.alive.append(self.process)
+        self.tell("BOOT", stored=self.disk.deliveries(), double=double)
 
-    def died(self, where: str) -> None:
-        """The process is dead; another is started after a while."""
-        self.tell("CRASH", where)
-        self.loop.call_later(self._pauses.choice((1.0, 20.0, 400.0)), self._again)
+    def died(self, process: Process) -> None:
+        """A process is dead; another is started after a while where no other one is left."""
+        self.alive.remove(process)
+        if self.alive:
+            self.process = self.alive[-1]
+            return
+        away = self.away or self.script.pick(f"dead {self.script.here()}", (1.0, 20.0, 400.0))
+        self.loop.call_later(away, self._again)
 
     def _again(self) -> None:
         self.boot()
         assert self.process is not None
         self.process.start()
 
-    async def posted(self, process: Process, delivery: Any) -> int | None:
+    def pause(self, process: Process, where: str, what: str) -> None:
+        """Maybe this process stands still from here; whoever watches it may start a second one."""
+        found = self.chaos.stands(self.loop.time(), where, what)
+        if found is not None:
+            seconds, double = found
+            process.stand(where, seconds)
+            if double:
+                self.loop.call_later(seconds / 2, self._doubled, process)
+
+    def _doubled(self, first: Process) -> None:
+        if first.alive and self.process is first and not self.chaos.healed:
+            self._again()
+
+    def skew(self, ahead: float) -> None:
+        """Our clock is so far ahead from now on; whoever waits for a moment looks at it again."""
+        if ahead == self.ahead:
+            return
+        self.ahead = ahead
+        self.tell("SKEW", ahead=ahead)
+        for process in self.alive:
+            for waiter in process.waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def save(self) -> None:
+        """Somebody backs the disk up."""
+        self._saved = self.disk.dump()
+
+    def restore(self, saved: float) -> None:
+        """The disk is lost, and what was backed up is put back."""
+        before = self.disk.deliveries()
+        for process in list(self.alive):
+            process.die("the disk is lost")
+        self.disk.load(self._saved)
+        self.fences = {row["customer_id"]: row["fence"] for row in self.disk.tables()["slot"]}
+        stored = self.disk.deliveries()
+        lost = sum(before.values()) - sum(stored.values())
+        self.tell("RESTORE", age=self.loop.time() - saved, stored=stored, lost=lost)
+
+    def decided(self, customer: str) -> None:
+        """Something was decided for a customer and stored: a good moment to change one's mind."""
+        for town in self.towns:
+            if town.customer == customer:
+                town.agitate()
+
+    def arrived(self) -> int:
+        """The number of the next request at the door."""
+        self._arrivals += 1
+        return self._arrivals
+
+    async def comes(self, arrival: Arrival) -> int | None:
+        """Somebody posts something; None where nobody answers."""
+        process = self.process
+        return await self.posted(process, arrival) if process is not None and process.alive else None
+
+    async def posted(self, process: Process, arrival: Arrival) -> int | None:
         """The status of one webhook, None where nobody answers in time."""
         answered: asyncio.Future[int | None] = self.loop.create_future()
 
         async def post() -> None:
             try:
-                status = await process.post(delivery.url, delivery.headers, delivery.body)
+                status = await process.post(arrival)
             except BaseException:
                 if not answered.done():
                     answered.set_result(None)
@@ -189,48 +310,37 @@ class Simulation:
 def simulate(seed: int, plan: Plan | None = None) -> Outcome:
     """Run one seed and check it."""
     sim = Simulation(seed, plan or Plan())
-    try:
-        sim.loop.run(sim.play())
-    except (Stalled, Endless) as stalled:
-        sim.story.facts.pop()
-        sim.tell("TASK", "loop", error=str(stalled))
-    finally:
-        if sim.process is not None:
-            sim.process.alive = False
-        sim.loop.bury()
+    finished(sim)
     return _outcome(sim)
 
 
+def finished(sim: Simulation) -> None:
+    """Play a seed to its end and give everything back."""
+    try:
+        with listening(sim.hears if sim.nets.logs == "heard" else None):
+            sim.loop.run(sim.play())
+    except (Stalled, Endless) as stalled:
+        sim.story.end("TASK", "loop", error=str(stalled))
+    finally:
+        for process in sim.alive:
+            process.alive = False
+        sim.loop.bury()
+
+
 def _outcome(sim: Simulation) -> Outcome:
-    found: list[Violation] = []
-    premises: dict[str, int] = {}
-    for name, check in CHECKERS.items():
-        violations, premises[name] = check(sim.story.facts)
-        found += violations
-    kinds = [fact.kind for fact in sim.story.facts]
+    found, premises = checked(sim.story)
     return Outcome(
         sim.seed,
-        sim.story.digest,
-        tuple(found),
+        found,
         premises,
         round((sim.end - START) / DAY, 2),
-        kinds.count("OUT"),
-        kinds.count("CRASH"),
-        kinds.count("FAULT"),
+        sim.story.count("OUT"),
+        sim.story.count("CRASH"),
+        sim.story.count("FAULT"),
         sim.chaos.points,
         frozenset(pair for town in sim.towns for pair in town.asked()),
         sim.story,
-    )
-
-
-def _cadence(dice: random.Random) -> Cadence:
-    """How often each seed polls: a net that is always on hides what another one misses."""
-    usual = Cadence()
-    return Cadence(
-        opted_out=usual.opted_out * dice.choice((1.0, 8.0, 8.0, 8.0)),
-        changed=usual.changed * dice.choice((1.0, 4.0, 4.0)),
-        lists=usual.lists * dice.choice((1.0, 4.0, 4.0, 4.0)),
-        crm_changed=usual.crm_changed * dice.choice((1.0, 4.0, 4.0)),
+        sim.script,
     )
 
 

@@ -1,142 +1,136 @@
 """One customer's two vendors, the people in them, and what people and staff do there."""
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from keepstep.model.customer import Policy
 from keepstep.state.vault import Secret
 from keepstep_sandbox import people as crowd
 from keepstep_sandbox.http import Effect
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 from keepstep_sandbox.people import ACCOUNT, ORGANIZATION
-from keepstep_sandbox.week import Week, ground, labels, mail
-from keepstep_sandbox.week import happenings as to
+from keepstep_sandbox.week import Week, ground, mail
 from keepstep_sandbox.week.scene import Scene
 from keepstep_sandbox.world import START, World
-from keepstep_simulator.story import stream
+from keepstep_simulator.arrival import Arrival
+from keepstep_simulator.deeds import Deed, drawn, planted
+from keepstep_simulator.script import standing
 
 if TYPE_CHECKING:
     from keepstep_simulator.process import Process
     from keepstep_simulator.run import Simulation
 
-HOUR, DAY = 3600.0, 86_400.0
-TAGS_PREFIX = "CC tag: "
-AGAIN = HOUR / 2
+Plant = Callable[[Scene], dict[int, str]]
+AGAIN = 1800.0  # what cannot be done yet is tried again
 GRAIN = 0.5
-
-HAPPENINGS: tuple[tuple[str, to.Happening], ...] = (
-    ("edits_name", to.edits_name),
-    ("edits_phone", to.edits_phone),
-    ("edits_address", to.edits_address),
-    ("changes_email", to.changes_email),
-    ("joins", to.joins),
-    ("leaves", to.leaves),
-    ("opts_out", to.opts_out),
-    ("is_deleted", to.is_deleted),
-    ("is_renamed_first", to.is_renamed_first),
-    ("is_renamed_last", to.is_renamed_last),
-    ("is_rephoned", to.is_rephoned),
-    ("is_readdressed", to.is_readdressed),
-    ("is_opted_out", to.is_opted_out),
-    ("is_tagged", to.is_tagged),
-    ("is_untagged", to.is_untagged),
-    ("bounces_hard", mail.bounces_hard),
-    ("bounces_softly", mail.bounces_softly),
-    ("answers", mail.answers),
-    ("opts_out_of_campaign", mail.opts_out_of_campaign),
-    ("complains", mail.complains),
-    ("fills_in_text", labels.fills_in("Favorite Program")),
-    ("fills_in_choice", labels.fills_in("Shirt Size")),
-    ("is_filled_in", labels.is_filled_in),
-    ("gets_tag", labels.gets_tag),
-    ("is_marked", labels.is_marked),
-    ("joins_odd", labels.joins_odd),
-)
-# What becomes of the new address of somebody who is out on the old one, or of edits and joins of somebody deleted (they
-# revive), is not for the judge to say: these do not happen to one person.
-_BOUNCES = {"bounces_hard", "bounces_softly"}
-_OUT = {"opts_out", "is_deleted", "is_opted_out", "opts_out_of_campaign", "complains", *_BOUNCES}
-_OWN = {name for name, _do in HAPPENINGS if not name.startswith("is_")} | {"is_opted_out", "is_marked"}
+OTHER_ACCOUNT = "account-9"  # of the same nonprofit, and not the one that it connected first
 
 
-def _clash(name: str, others: set[str]) -> bool:
-    together = others | {name}
-    moved_while_out = "changes_email" in together and bool(together & _OUT)
-    return moved_while_out or ("is_deleted" in together and bool(together & _OWN))
-
-
-def _laid(world: World, people: list[crowd.Person]) -> Scene:
+def _laid(
+    world: World, people: list[crowd.Person], policy: Policy, plant: Plant, leave: Callable[[Scene], None]
+) -> Scene:
     """People, custom fields and tags, and one mailing to everybody, as a week has them."""
-    world.note("week", "", "route", tags_prefix=TAGS_PREFIX)
-    scene = Scene(world, people, TAGS_PREFIX)
+    prefix = policy.contact_tags_prefix
+    world.note("week", "", "route", tags_prefix=prefix, fields_to_audience=list(policy.fields_to_audience))
+    scene = Scene(world, people, prefix, plant)
     ground.lay(scene)
+    leave(scene)
     mail.mails_everybody(scene)
     return scene
-
-
-@dataclass(slots=True)
-class Deed:
-    """Something that a person or staff will do: at a moment, or (agitated) at a boundary of the product's calls."""
-
-    at: float
-    name: str
-    who: int
-    agitated: bool
 
 
 class Town:
     """A World with its people, whose clock follows the loop's."""
 
-    def __init__(self, sim: "Simulation", customer: str, number: int, people: int, deeds: int) -> None:
+    def __init__(self, sim: "Simulation", customer: str, number: int, people: int) -> None:
         self.sim, self.customer = sim, customer
-        dice = stream(sim.seed, f"town {number}")
         self.world = World(sim.seed * 10 + number, sim.switches, START)
         self._acts = self._cc = self._v = 0
-        self.account = self.world.connect_account(ACCOUNT, f"client-{number}", "secret")
-        self.key = f"key-{number}"
+        self.account = self.world.connect_account(ACCOUNT, f"client-{number}", f"client-secret-{number}")
+        self.key = f"virtuous-key-{number}"
         self.world.open_organization(ORGANIZATION, self.key, sim.zone)
         sim.network.introduce(self.key, self)
         sim.network.introduce(self.account["refresh_token"], self)
         crowd_of = list(sim.plan.crowd) or crowd.generated(sim.seed * 10 + number, people)
-        self.week = Week(self.world, crowd_of, sim.plan.nights, 0, TAGS_PREFIX) if sim.plan.week else None
+        prefix, back = sim.policy.contact_tags_prefix, sim.policy.fields_to_audience
+        self.week = Week(self.world, crowd_of, sim.plan.nights, 0, prefix, back) if sim.plan.week else None
         self.scene: Scene | None = None
+        self._left: frozenset[int] = frozenset()
         if sim.plan.crowd:
             self.ids = crowd.load(self.world, crowd_of)
         else:
-            self.scene = self.week.scene if self.week else _laid(self.world, crowd_of)
+            self.scene = (
+                self.week.scene
+                if self.week
+                else _laid(self.world, crowd_of, sim.policy, partial(planted, sim.script, customer), self._leave)
+            )
             self.ids = self.scene.ids
-        drawn = sorted(self._drawn(dice, deeds), key=lambda deed: deed.at)
+        drawn = sorted(filter(self._played, self._drawn()), key=lambda deed: deed.at)
         self._deeds = [deed for deed in drawn if not deed.agitated]
         self._lurking = [deed for deed in drawn if deed.agitated]
-        self._agitation = stream(sim.seed, f"agitation {number}")
         self._timer: Any = None
         self.drain()
 
-    def _drawn(self, dice: Any, count: int) -> Iterable[Deed]:
-        free = [] if self.week or self.scene is None else list(iter(self.scene.pick, None))
-        begin, end = self.sim.chaos_span
-        busy: dict[int, set[str]] = {}
-        for _ in range(count if free else 0):
-            (name, _do), who = dice.choice(HAPPENINGS), dice.choice(free)
-            at, agitated = dice.uniform(begin, end), dice.random() < self.sim.agitation
-            if not _clash(name, busy.setdefault(who, set())):
-                busy[who].add(name)
-                yield Deed(at, name, who, agitated)
+    def _drawn(self) -> Iterable[Deed]:
+        sim = self.sim
+        if self.week or self.scene is None or not sim.plan.deeds:
+            return ()
+        return drawn(sim.script, self.customer, self.scene, sim.nets, sim.chaos_span, sim.agitation)
+
+    def _leave(self, scene: Scene) -> None:
+        """Those whom the script strikes out were never there."""
+        self._left = standing(self.sim.script, self.customer, scene)
+
+    def _played(self, deed: Deed) -> bool:
+        said = {"name": deed.name, "who": deed.who, "other": deed.other, "agitated": deed.agitated}
+        there = all(who in self._left for who in (deed.who, deed.other) if who >= 0)
+        return there and self.sim.script.plays(deed.label, deed.at, **said)
 
     async def connect(self, process: "Process") -> None:
         """`keepstep customer add`."""
-        given = {name: Secret(str(self.account[name])) for name in ("client_id", "client_secret", "refresh_token")}
-        await process.service.add_customer(self.customer, "constant_contact", given)
-        await process.service.add_customer(self.customer, "virtuous", {"api_key": Secret(self.key)})
+        await self.reconnect(process, CONSTANT_CONTACT, self.account)
+        await self.reconnect(process, VIRTUOUS)
+        if self.sim.policy.contact_webhooks and self.sim.nets.webhooks != "none":
+            door = await process.service.door_secret(self.customer, CONSTANT_CONTACT)
+            self.world.act(CONSTANT_CONTACT, "set_contact_webhook", ACCOUNT, door["url"], door["secret"])
 
-    async def reconnect(self, process: "Process") -> None:
-        """The owner connects the account again where the service says that it must be."""
-        health = (await process.service.customer(self.customer))["connections"]
-        if health.get("constant_contact", "ok") != "ok":
-            self.account = self.world.connect_account(ACCOUNT, str(self.account["client_id"]), "secret")
-            self.sim.network.introduce(self.account["refresh_token"], self)
-            await self.connect(process)
+    async def reconnect(self, process: "Process", platform: str, account: Any = None) -> None:
+        """The owner connects one side, with a new consent if none is given."""
+        if platform == VIRTUOUS:
+            given = {"api_key": Secret(self.key)}
+        else:
+            self.account = account or self._consent(ACCOUNT)
+            given = {name: Secret(str(self.account[name])) for name in ("client_id", "client_secret", "refresh_token")}
+        await process.service.add_customer(self.customer, platform, given)
+
+    async def connect_wrong(self, process: "Process") -> None:
+        """The owner is logged in to another account while connecting."""
+        await self.reconnect(process, CONSTANT_CONTACT, self._consent(OTHER_ACCOUNT))
+
+    def _consent(self, account: str) -> dict[str, Any]:
+        self.catch_up()
+        made = self.world.connect_account(account, str(self.account["client_id"]), str(self.account["client_secret"]))
+        self.sim.network.introduce(made["refresh_token"], self)
+        return made
+
+    def revoke_grant(self) -> None:
+        """The owner takes the consent back at Constant Contact."""
+        self.catch_up()
+        self.world.act(CONSTANT_CONTACT, "revoke_grant", ACCOUNT)
+        self.drain()
+
+    def renew_key(self) -> None:
+        """The owner replaces the key in Virtuous: the old one is void, the service does not know the new one yet."""
+        self.catch_up()
+        old, self.key = self.key, f"{self.key}-new"
+        self.world.act(VIRTUOUS, "add_organization", ORGANIZATION, self.key)
+        self.world._credentials.key(self.key, ORGANIZATION)
+        self.sim.network.introduce(self.key, self)
+        self.world.act(VIRTUOUS, "revoke_key", old)
+        self.drain()
 
     # time
 
@@ -179,15 +173,23 @@ class Town:
         now = self.sim.loop.time()
         if self.sim.chaos.healed:
             self._lurking.clear()
-        if self._lurking and self._lurking[0].at <= now and self._agitation.random() < 0.2:
-            self.catch_up()
-            self._do(self._lurking.pop(0))
+        if self._lurking and self._lurking[0].at <= now:
+            first = self._lurking[0]
+            first.offered += 1
+            if self.sim.script.draw(f"{first.label} here {first.offered}") < 0.2:
+                self._lurking.pop(0)
+                self.catch_up()
+                self._do(first)
 
     def _do(self, deed: Deed) -> None:
-        do = dict(HAPPENINGS)[deed.name]
         assert self.scene is not None
-        if not do(self.scene, deed.who) and deed.at + AGAIN < self.sim.chaos_span[1]:
-            self._deeds.append(Deed(deed.at + AGAIN, deed.name, deed.who, agitated=False))
+        if deed.do(self.scene):
+            self.sim.script.happens(deed.label)
+            after = deed.following()
+        else:
+            after = replace(deed, at=deed.at + AGAIN, agitated=False)
+        if after is not None and after.at < self.sim.chaos_span[1]:
+            self._deeds.append(after)
             self._deeds.sort(key=lambda one: one.at)
         self.drain()
 
@@ -203,13 +205,39 @@ class Town:
     # webhooks
 
     async def _post(self, delivery: Any) -> None:
-        process = self.sim.process
-        status: int | None = None
-        if process is not None and process.alive:
-            status = await self.sim.posted(process, delivery)
+        arrival = self._arrival(delivery)
+        self.sim.visitors.saw(self, arrival)
+        status = await self.sim.comes(arrival)
         self.catch_up()
         self.world.delivered(delivery, status)
         self.plan()
+
+    def door(self) -> str | None:
+        """Where Virtuous sends this organization's webhooks; None before there is a subscription."""
+        return next((str(one.fields["payloadUrl"]) for one in self._subscriptions()), None)
+
+    def signed(self, body: bytes) -> dict[str, str] | None:
+        """The headers with which Virtuous would deliver this; None before there is a subscription."""
+        organization = self.world.virtuous._organizations[ORGANIZATION]
+        for one in self._subscriptions():
+            name = self.world.virtuous.switches["signature-header"]
+            secret = str(one.fields.get("secret") or "")
+            return {"Content-Type": "application/json", name: organization.outbox._sign(secret, body)}
+        return None
+
+    def _subscriptions(self) -> list[Any]:
+        return list(self.world.virtuous._organizations[ORGANIZATION].subscriptions.values())
+
+    def _arrival(self, delivery: Any) -> Arrival:
+        return Arrival(
+            url=delivery.url,
+            headers=delivery.headers,
+            body=delivery.body,
+            door=self.customer,
+            tenant=self.customer,
+            delivery=f"{type(delivery).__name__} {delivery.id}",
+            copy=delivery.attempt - 1,
+        )
 
     # the log
 
@@ -229,7 +257,8 @@ class Town:
             self._effect(one, "batch", "", at)
         self._v = len(self.world.virtuous.background)
         for act in self.world.log.acts[self._acts :]:
-            self.sim.tell("ACT", act.record, self.customer, actor=act.actor, side=act.side, what=act.kind)
+            said = {"actor": act.actor, "side": act.side, "what": act.kind, "data": act.data}
+            self.sim.tell("ACT", act.record, self.customer, **said)
             for one in act.effects if act.kind != "run_batch" else ():
                 self._effect(one, act.actor, "")
         self._acts = len(self.world.log.acts)

@@ -52,13 +52,36 @@ def test_a_customer_is_added_shown_paused_and_removed(
     told(capsys, "timeline", "--customer", "acme", "nobody", code=1)
     database = b"".join(path.read_bytes() for path in home.glob("keepstep.db*"))
     assert b"acme" in database and b"canary" not in database
-    told(capsys, "customer", "remove", "acme", "--yes")
+    assert told(capsys, "customer", "remove", "acme", code=3)["erases"]["connection"] == 2
+    assert "--no-export" in told(capsys, "customer", "remove", "acme", "--yes", code=2)["error"]["what"]
+    report = told(capsys, "customer", "remove", "acme", "--yes", "--export", "acme.tar.gz")
+    assert report["state"] == "removed" and report["erased"]["connection"] == 2 and len(report["by_hand"]) == 2
+    assert b"canary" not in (home / "acme.tar.gz").read_bytes()
     assert told(capsys, "customer", "list") == []
     assert told(capsys, "customer", "show", "acme", code=2)["error"]["next"]
 
 
+def test_a_webhook_secret_is_rotated_where_webhooks_arrive(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("api_key=k\n"))
+    told(capsys, "customer", "add", "acme")
+    assert "no webhooks arrive" in told(capsys, "customer", "rotate-secret", "acme", code=2)["error"]["what"]
+    monkeypatch.setenv("KEEPSTEP_PUBLIC_URL", "https://keepstep.example")
+    before = told(capsys, "customer", "show", "acme", "--door-secret", "virtuous")
+    told(capsys, "customer", "rotate-secret", "acme", "--overlap", "soon", code=2)
+    done = told(capsys, "customer", "rotate-secret", "acme", "--overlap", "2h")
+    assert (done["rotated"], done["overlap"], done["vendor"]) == ("webhook_secret", 7200.0, "has no subscription yet")
+    after = told(capsys, "customer", "show", "acme", "--door-secret", "virtuous")
+    assert after["url"] == before["url"] and after["secret"] != before["secret"]
+    assert list(told(capsys, "customer", "show", "acme")["rotating"]) == ["virtuous"]
+    assert told(capsys, "customer", "rotate-secret", "acme", "--end")["ended"] == ["webhook_secret"]
+    assert told(capsys, "customer", "show", "acme")["rotating"] == {}
+    assert told(capsys, "customer", "rotate-secret", "acme", "--door")["rotated"] == "door_token"
+
+
 def test_work_once_without_customers_has_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys, "work", "--once") == {"turns": 0}
+    assert told(capsys, "work", "--once") == {"turns": 0, "under_way": 0, "needs": []}
 
 
 def test_serve_answers_and_ends_on_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,9 +67,17 @@ class Hands:
     async def resume(self, customer_id: str) -> None:
         self.asked.append(("resume", customer_id))
 
-    async def remove(self, customer_id: str) -> dict[str, Any]:
-        self.asked.append(("remove", customer_id))
-        return {"erased": 1}
+    async def outlook(self, customer_id: str) -> dict[str, Any]:
+        return {"customer": customer_id, "erases": {"party": 3}}
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        yield
+
+    async def remove(self, customer_id: str, wish: Any, tell: Any) -> dict[str, Any]:
+        tell("erasing")
+        self.asked.append(("remove", customer_id, wish.to, wish.unexported, wish.force))
+        return {"erased": 1, "by_hand": ["virtuous: delete the key"]}
 
     async def status(self, customer_id: str | None) -> dict[str, Any]:
         return {"customer": customer_id, "queue": {"consent": 0}}
@@ -135,8 +144,15 @@ def test_list_show_pause_and_resume(service: Hands, capsys: pytest.CaptureFixtur
 
 
 def test_remove_needs_a_second_word(service: Hands, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--yes" in told(capsys, "customer", "remove", "acme", code=3)["next"] and service.asked == []
-    assert told(capsys, "customer", "remove", "acme", "--yes") == {"erased": 1}
+    shown = told(capsys, "customer", "remove", "acme", code=3)
+    assert "--yes --export" in shown["next"] and shown["erases"] == {"party": 3} and service.asked == []
+    assert told(capsys, "customer", "remove", "acme", "--yes", "--export", "a.tar.gz", "--force")["erased"] == 1
+    assert cli.main(["customer", "remove", "acme", "--yes", "--no-export"]) == 0
+    assert "by hand: virtuous: delete the key" in capsys.readouterr().out
+    asked = [("remove", "acme", Path("a.tar.gz"), False, True), ("remove", "acme", None, True, False)]
+    assert service.asked == asked
+    both = ("--export", "a.tar.gz", "--no-export")
+    assert "not both" in told(capsys, "customer", "remove", "acme", "--yes", *both, code=2)["error"]["what"]
 
 
 def test_status_people_and_timeline(service: Hands, capsys: pytest.CaptureFixture[str]) -> None:

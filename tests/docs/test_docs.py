@@ -18,6 +18,7 @@ from keepstep.capture import catalogue
 from keepstep.cli import app, main
 from keepstep.model import change, custom, decide, errors, fields, identify, match, membership
 from keepstep.model.customer import Cadence, Policy, Route
+from keepstep.model.retention import Retention
 from keepstep.schema.tables import metadata
 from keepstep.settings import Customer, load
 from keepstep_sandbox import people
@@ -91,7 +92,7 @@ def test_every_key_of_the_demos_report_is_documented() -> None:
     # What the driver adds to the judge's report is said in src/keepstep/cli/demo.py.
     world = World()
     people.first_customer(world)
-    made = set(judge(world, [])) | {"seconds", "documents", "loaded"}
+    made = set(judge(world, [])) | {"feeds", "seconds", "documents", "loaded"}
     assert documented_keys(sections(CLI)["keepstep demo"], "Key of the report") == made
 
 
@@ -116,7 +117,7 @@ def test_every_key_of_the_status_is_documented(
 def defaults() -> dict[str, str]:
     """Key to default, as the reference has them; the default is TOML, or a word in prose where there is none."""
     cells = [[cell.strip() for cell in row.split(" | ")] for row in ROW.findall(SETTINGS.read_text(encoding="utf-8"))]
-    keys = re.compile(r"`((?:service|platforms|customers)\.[A-Za-z0-9_.]+)`")
+    keys = re.compile(r"`((?:service|platforms|customers|retention)\.[A-Za-z0-9_.]+)`")
     return {found[1]: row[1].strip("`") for row in cells if (found := keys.fullmatch(row[0]))}
 
 
@@ -126,6 +127,7 @@ def known_keys() -> set[str]:
     route = {"audience", "crm", *Policy.__dataclass_fields__} - {"owners"}
     return {
         *(f"service.{name}" for name in service),
+        *(f"retention.{name}" for name in Retention.__dataclass_fields__),
         "customers.ID.name",
         *(f"customers.ID.route.{name}" for name in route),
         *(f"customers.ID.route.owners.{name}" for name in Policy().owners),
@@ -166,6 +168,7 @@ def test_the_documented_defaults_are_the_defaults(tmp_path: Path) -> None:
     own = load(tmp_path / "keepstep.toml", {})
     assert said.service == own.service
     assert said.platforms == own.platforms
+    assert said.retention == own.retention
     assert said.customers["acme"] == Customer(id="acme", name="acme", route=Route(customer_id="acme"))
 
 

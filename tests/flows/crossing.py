@@ -97,7 +97,9 @@ class Crossing:
         policy: Mapping[str, Any] | None = None,
         cadence: Mapping[str, float] | None = None,
         public_url: str | None = "http://127.0.0.1:9",
+        crm: str = "virtuous",
     ) -> None:
+        self.crm = crm
         self.public_url = public_url
         self.policy = Policy(**(policy or {}))
         self.cadence = Cadence(**(cadence or {}))
@@ -129,7 +131,9 @@ class Crossing:
                 platforms=PLATFORMS,
                 customers={
                     one: Customer(
-                        id=one, name=one, route=Route(customer_id=one, policy=self.policy, cadence=self.cadence)
+                        id=one,
+                        name=one,
+                        route=Route(customer_id=one, crm=self.crm, policy=self.policy, cadence=self.cadence),
                     )
                     for one in self.customers
                 },

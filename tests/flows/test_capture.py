@@ -1,6 +1,7 @@
 """Everything that Constant Contact can tell, each by the poll that alone finds it, and what breaks a page of it."""
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, select
 from keepstep import capture, rounds
 from keepstep.capture import pace
 from keepstep.connectors.constant_contact import ConstantContact, source
+from keepstep.model.errors import Transient
 from keepstep.schema.tables import history
 from keepstep.state import fields, labels
 from keepstep_sandbox.http import Request, Response, answer
@@ -155,6 +157,52 @@ def test_a_second_consent_for_another_account_is_no_way_to_swap_people() -> None
         c.wait(minutes=5)
         c.consent(c.refresh_tokens["other"])
         c.wait(minutes=5)
+        assert c.status()["connections"][CC] == "wrong_account"
+
+
+def test_an_account_that_could_not_be_blocked_is_looked_at_again_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing lies between the look and the block but a commit, and that may fail."""
+    turn = import_module("keepstep.submit.turn")  # its function has the same name
+    right, failed = turn._block, list[str]()
+
+    def block(*asked: Any) -> None:
+        if not failed:
+            failed.append("the disk is full")
+            raise OSError(failed[0])
+        right(*asked)
+
+    with Crossing(customers=(CUSTOMER, "other")) as c:
+        c.consent(c.refresh_tokens[CUSTOMER])
+        c.wait(minutes=5)
+        monkeypatch.setattr(turn, "_block", block)
+        c.consent(c.refresh_tokens["other"])
+        c.wait(minutes=5)
+        assert failed
+        assert c.status()["connections"][CC] == "wrong_account"
+
+
+def test_nothing_is_read_while_nobody_knows_where_a_new_consent_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account's own answer fails for a while: lists and people of another account must not be taken for ours."""
+    right, tries = capture.read_account, [0]
+
+    async def flaky(*asked: Any) -> None:
+        tries[0] += 1
+        if 1 < tries[0] < 6:
+            raise Transient("503: not now")
+        await right(*asked)
+
+    monkeypatch.setattr(capture, "read_account", flaky)
+    with Crossing(customers=(CUSTOMER, "other")) as c:
+        c.consent(c.refresh_tokens[CUSTOMER])
+        c.wait(minutes=5)
+        before = len(c.made("GET", "/v3/contact"))
+        assert before and tries == [1]
+        c.consent(c.refresh_tokens["other"])
+        c.wait(hours=1)
+        assert tries[0] >= 6
+        assert len(c.made("GET", "/v3/contact")) == before
         assert c.status()["connections"][CC] == "wrong_account"
 
 

@@ -1,6 +1,7 @@
 """Small demos on real processes: everything adds up, on both databases, with the service killed on the way."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,16 @@ def whole(one: Played) -> None:
     assert report["notes"] == report["notes_due"] > report["bounces"]
     assert report["documents"]["violations"] == []
     assert all(count > 0 for count in report["events"].values())
+    fed(report["feeds"]["members"])
+
+
+def fed(feed: dict[str, Any]) -> None:
+    """The SQL table: one for each reason why somebody is not on the list, and everybody else is."""
+    reasons = ("bad_address", "deleted", "left_list", "no_address", "opted_out")
+    assert feed["left_out"] == dict.fromkeys(reasons, 1)
+    assert (feed["rows"], feed["on_list"]) == (14, 9)
+    assert feed["versions"] > feed["rows"]
+    assert feed["imports"] >= 1
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -14,13 +14,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from keepstep.connectors.virtuous.delivery import signatures
 from keepstep.web.door import _headers
 from keepstep.wire import signature
+from keepstep.wiring import rotation
 from keepstep.wiring.partner import Trust
 from keepstep_sandbox.constant_contact.notices import PartnerNotices
+from tests.flows.crossing import CUSTOMER, HOUR, Crossing
 from tests.flows.test_partner import CC, KNOWN, Partners
 from tests.wire.forging import CLASSES, Headers, Scheme, bodies, forged
 
 MANY = 3_000
 BODIES = 50
+FEW = 1_000
 SECRETS = {"good": b"partner-secret", "other": b"another customer's", "old": b"the secret before"}
 BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 Believed = Callable[[Headers, bytes], Awaitable[bool]]
@@ -98,6 +101,36 @@ def test_no_forgery_of_the_present_edition_is_believed_and_the_keys_are_read_onc
 @pytest.mark.parametrize("scheme", [VIRTUOUS_BASE64, VIRTUOUS_HEX], ids=lambda one: one.name)
 def test_no_forgery_of_the_crms_webhooks_is_believed(scheme: Scheme) -> None:
     of_the_crm(scheme, MANY)
+
+
+@pytest.mark.parametrize("form", ["base64", "hex"])
+def test_the_secret_of_before_signs_until_its_overlap_is_over_and_never_again(form: str) -> None:
+    """Of a real rotation: `old` was the customer's own secret a moment ago."""
+    with Crossing(customers=(CUSTOMER, "beta")) as c:
+        c.connect()
+        path, old = c.hook()
+        c.ask(rotation.rotate(c.service, CUSTOMER, "virtuous", False, HOUR))
+        _, good = c.hook()
+        other = c.ask(c.service.db.run(c.service.vault.get, "beta", "virtuous", "webhook_secret"))
+        secrets = {"good": good, "old": old, "other": other.reveal().encode()}
+
+        def sign(body: bytes, name: str) -> str:
+            raw = hmac.new(secrets[name], body, hashlib.sha256).digest()
+            return raw.hex() if form == "hex" else base64.b64encode(raw).decode()
+
+        async def believed(headers: Headers, body: bytes) -> bool:
+            sender = await c.service.sender("virtuous", path.rsplit("/", 1)[1])
+            assert sender is not None and sender[0] == CUSTOMER
+            scope: Any = {"headers": [(name.encode(), value.encode()) for name, value in headers]}
+            return signature.verify(body, signatures(_headers(scope)), sender[1])
+
+        like = VIRTUOUS_HEX if form == "hex" else VIRTUOUS_BASE64
+        scheme = Scheme(f"rotated {form}", like.header, sign, like.others, like.alphabet)
+        during = c.ask(counted(scheme, believed, 4, FEW))
+        assert {kind for kind, yes in during if yes} == {"true", "old_secret"}
+        assert during["old_secret", False] == 0 < during["old_secret", True]
+        c.wait(hours=2)
+        none_believed(c.ask(counted(scheme, believed, 4, FEW)), FEW)
 
 
 def older(many: int) -> None:

@@ -7,7 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from keepstep.inbound import retention
+from keepstep.model.retention import Retention
 from keepstep.state import deliveries, sightings, snapshots
 from keepstep_sandbox.virtuous.outbox import TOGGLES
 from tests.flows.crossing import CUSTOMER, DAY, MINUTE, Crossing, emails
@@ -206,7 +209,9 @@ def test_an_event_that_nobody_knows_is_acknowledged_and_told_once() -> None:
 def test_deliveries_and_sightings_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A month in the product, three days here."""
     monkeypatch.setattr(sightings, "KEPT", 3 * DAY)
+    monkeypatch.setattr(retention, "RHYTHM", 3 * DAY)
     with Crossing(cadence=dict.fromkeys(("changed", "opted_out", "deleted", "reports", "lists"), DAY)) as c:
+        c.service.settings = replace(c.service.settings, retention=Retention(payloads=3 * DAY))
         ann = linked(c)
         c.wait(days=2)
         assert c.ask(c.service.db.run(deliveries.counts, CUSTOMER))["parsed"] >= 1

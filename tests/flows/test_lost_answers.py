@@ -177,6 +177,46 @@ def test_a_submission_whose_answer_is_lost_makes_one_contact(fault: str) -> None
         assert c.letters() == []
 
 
+def overtaken(c: Crossing, happens: Callable[[Crossing, str], object]) -> tuple[str, int]:
+    """Somebody whose submission lost its answer and to whom something happens while it waits for staff, who run the row
+    of somebody else. The person and the row that is left."""
+    ann = c.person()
+    c.faults.arm("reset_after", method="POST", path="/api/Contact/Transaction")
+    c.connect()
+    c.person("bob@example.org", "Bob", "Roe")
+    c.wait(hours=1.2)
+    happens(c, ann)
+    c.night()
+    c.wait(hours=2)
+    mine, bob = c.v.waiting(CUSTOMER)
+    c.v.resolve(CUSTOMER, bob["id"], "create", c.now())
+    c.wait(hours=1.5)
+    return ann, int(mine["id"])
+
+
+def test_of_whoever_opted_out_a_lost_submission_is_waited_for_and_closed_when_staff_run_it_late() -> None:
+    """Created beside it, the person would be there twice, and once open."""
+    with Crossing(v={"import-run": "manual"}) as c:
+        ann, row = overtaken(c, lambda c, ann: c.opts_out(ann))
+        c.wait(days=2)
+        assert c.carriers(ann) == [] and c.standing(ann) == ("pending", "submission_waiting")
+        c.v.resolve(CUSTOMER, row, "create", c.now())
+        c.wait(hours=1)
+        assert c.consents(ann) == [False] and c.standing(ann) == ("in_step", "")
+
+
+def test_whoever_bounced_before_a_lost_submission_went_again_is_decided_as_soon_as_it_is_given_up() -> None:
+    """Not by the next sweep."""
+    with Crossing(v={"import-run": "manual"}) as c:
+        ann, _ = overtaken(c, bounces)
+        assert c.standing(ann) == ("left_out", "bounced")
+
+
+def bounces(c: Crossing, record: str) -> None:
+    c.cc.send_campaign(CUSTOMER, c.now(), contact_ids=[record])
+    c.cc.bounce(CUSTOMER, record, "B", c.now())
+
+
 def effects(c: Crossing, record: str, path: str, written: int) -> int:
     """How many calls changed something; of a job, how often it changed the person."""
     if path.startswith("/v3/activities"):

@@ -97,6 +97,22 @@ def test_a_plan_says_what_would_become_of_everybody(planned: Planned) -> None:
     assert plan["stage"] == "both" and plan["first"] is True
 
 
+def test_a_plan_foresees_what_a_bounce_will_close_once_its_person_is_linked() -> None:
+    with Crossing(policy={"stage": "observe"}) as c:
+        c.household("bounced@example.org", "Bounced", "Person")
+        bounced = c.person("bounced@example.org", "Bounced", "Person", lists=[c.a_list("News")])
+        c.cc.bounce(CUSTOMER, bounced, "B", c.now())
+        c.connect()
+        plan = drawn(c)
+        assert [row["steps"] for row in plan["records"]] == [["add_tag", "link", "note", "set_consent"]]
+        before = state(c)
+        at_stage(c, "both")
+        assert applied(c, plan["checksum"])["dropped"] == []
+        c.wait(hours=2)
+        assert diff(before, state(c)) == {bounced: ["add_tag", "link", "set_consent"]}
+        assert len(c.made("POST", "/api/ContactNote")) == 1
+
+
 def test_a_plan_drawn_again_on_the_same_world_is_the_same(planned: Planned) -> None:
     c, _, plan = planned
     assert drawn(c) == plan

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from keepstep import queue
 from keepstep.model.errors import Misconfigured
 from keepstep.schema.tables import delivery
-from keepstep.state import customers, journal, marks
+from keepstep.state import alerts, customers, journal, marks
 from keepstep.state.customers import PARTNER
 from keepstep.state.vault import Secret
-from keepstep.wiring import partner
+from keepstep.wiring import events, partner
+from keepstep.wiring.removal import Wish
 from keepstep_sandbox.http import Response
 from tests.flows.crossing import CUSTOMER, Crossing
 
@@ -238,6 +239,12 @@ def test_a_topic_that_nobody_knew_is_announced_once(c: Partners) -> None:
     assert c.told("partner_topic_new", PARTNER) == [{"platform": CC, "topic": "5", "name": "Contact Created"}]
 
 
+def test_what_a_vendor_calls_a_topic_is_in_no_message(c: Partners) -> None:
+    c.ask(c.service.db.run(events._announce, CC, {"call ann@example.org": "x", "6": "y"}, c.now()))
+    found = c.ask(c.service.db.run(alerts.listed, PARTNER))
+    assert sorted(one.subject for one in found) == ["***", "6"]
+
+
 def test_a_delivery_that_was_stored_and_not_read_is_read_by_the_next_turn(c: Partners) -> None:
     c.subscribe()
     c.cc.partner.disable_account(CUSTOMER, c.now())
@@ -258,6 +265,18 @@ def test_a_delivery_that_was_stored_and_not_read_is_read_by_the_next_turn(c: Par
     assert c.state() == "paused"
 
 
+def test_what_was_stored_for_the_operator_is_forgotten_like_anybodys(c: Partners) -> None:
+    def aged(tx: Any) -> None:
+        tx.execute(update(delivery).where(delivery.c.customer_id == PARTNER).values(received=c.now() - 31 * 86_400))
+
+    assert c.deliver_body(body(event_type="contact.created")) == 200
+    c.wait(minutes=1)
+    c.ask(c.service.db.run(aged))
+    assert c.deliver_body(body(event_type="contact.deleted")) == 200
+    c.wait(minutes=1)
+    assert len(c.rows(PARTNER)) == 1
+
+
 def test_the_operators_own_account_is_nobody_who_is_served(c: Partners) -> None:
     assert [one["customer"] for one in c.ask(c.service.customers())] == [CUSTOMER]
     assert [one["customer"] for one in c.ask(c.service.status(None))["customers"]] == [CUSTOMER]
@@ -269,7 +288,7 @@ def test_a_customer_who_went_and_came_again_has_its_plan_read_again(c: Partners)
         return sorted(one.name for one in found if one.due is not None)
 
     assert dues() == [CUSTOMER, "topics"]
-    c.ask(c.service.remove(CUSTOMER))
+    c.ask(c.service.remove(CUSTOMER, Wish(unexported=True)))
     c.wait(days=1)
     assert dues() == ["topics"]
     c.cc.partner.plans[CUSTOMER].tier = 2

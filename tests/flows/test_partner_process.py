@@ -90,7 +90,9 @@ def test_an_operator_connects_subscribes_tests_and_sees_what_came(place: Place) 
         "state": "read",
         "did": "nothing: unknown account",
     }
-    checks = {one["check"]: one for one in place.keepstep("doctor")["checks"]}
+    # The example was about nobody's account, and there is nobody to be told so.
+    checks = {one["check"]: one for one in place.keepstep("doctor", code=3)["checks"]}
+    assert [name for name, one in checks.items() if one["state"] != "ok"] == ["alerts"]
     assert checks["partner account"]["state"] == checks["partner door"]["state"] == "ok", checks
 
     eventually(lambda: place.keepstep("customer", "show", "acme")["connections"].get("constant_contact") == "ok")

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from keepstep import filing
 from keepstep.cli import page
 from keepstep.desk import Desk
 from keepstep.model.party import Party
 from keepstep.state.vault import Secret, Vault
-from keepstep.submit import load
 from keepstep_sandbox.http import Request, Response, answer
 from tests.flows.crossing import CUSTOMER, HOUR, Crossing, key_of
 from tests.flows.test_consent import SEEN_SOON, linked, method_of
@@ -203,14 +203,14 @@ def test_a_stored_reading_that_nobody_understands_keeps_nobody_elses_opt_out(mon
     with Crossing() as c:
         bob = c.person("bob@example.org", "Bob", "Roe")
         ann = linked(c)
-        understood = load._stored
+        understood = filing.understood
 
         def broken(desk: Desk, party: Party, *stored: Any) -> Any:
             if party.person(bob):
                 raise KeyError(bob)
             return understood(desk, party, *stored)
 
-        monkeypatch.setattr(load, "_stored", broken)
+        monkeypatch.setattr(filing, "understood", broken)
         c.opts_out(bob)
         c.opts_out(ann)
         c.wait(hours=1)

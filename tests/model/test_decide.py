@@ -232,7 +232,6 @@ def test_a_creation_that_certainly_did_not_happen_may_be_made_again() -> None:
         ({"first_name": "Anna"}, ["submit"]),
         ({"consent": Consent.not_mailable}, []),
         ({"deleted": True, "lists": None}, []),
-        (OUT, []),
     ],
 )
 def test_one_that_never_arrived_goes_again_word_for_word_while_the_person_may_be_mailed(
@@ -244,6 +243,19 @@ def test_one_that_never_arrived_goes_again_word_for_word_while_the_person_may_be
     assert kinds(decision) == kinds_wanted
     assert [one.payload for one in decision.steps] == [step.payload] * len(kinds_wanted)
     assert bool(person(decision.party).submission) is bool(kinds_wanted)
+
+
+@pytest.mark.parametrize("policy", ["create", "leave_out"])
+def test_of_whoever_opted_out_one_that_may_have_arrived_is_waited_for_and_nothing_is_created_beside_it(
+    policy: Any,
+) -> None:
+    step = looked_up(NEW, ANN).steps[0]
+    known = submitted(looked_up(NEW, ANN).party, step, "again", 100.0)
+    setting = replace(SETTING, policy=replace(SETTING.policy, opted_out_people=policy))
+    decision = decided(known, None, replace(ANN, **OUT), setting=setting)
+    ann, waits = person(decision.party), policy == "create"
+    assert decision.steps == () and ann.standing == ("pending" if waits else "left_out")
+    assert (ann.submission.state if ann.submission else None) == ("waiting" if waits else None)
 
 
 def test_nobody_goes_again_who_was_out_meanwhile_and_is_back_without_an_own_act() -> None:

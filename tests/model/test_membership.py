@@ -8,7 +8,7 @@ import pytest
 from keepstep.model.contact import AudienceContact, Consent, CrmContact
 from keepstep.model.customer import Policy
 from keepstep.model.decide import Decision
-from keepstep.model.membership import memberships, submitted_tags
+from keepstep.model.membership import memberships, submitted_tags, wants_of
 from keepstep.model.party import Label, Party, Person, Submission
 from keepstep.model.settle import settle
 from tests.model.people import (
@@ -282,7 +282,10 @@ def test_an_import_carries_known_tags_without_the_separator() -> None:
 
 def test_memberships_speak_of_linked_people_only() -> None:
     stranger: Party = party("a")
-    assert memberships(stranger, readings(TAGGED, on(ANN)), SETTING.labels, SETTING.policy) == (stranger, ())
+    assert memberships(stranger, wants_of(stranger, readings(TAGGED, on(ANN)), SETTING.labels, SETTING.policy)) == (
+        stranger,
+        (),
+    )
 
 
 # --- the audience side's own tags ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import Any
 
 from pytest import MonkeyPatch
 
+from keepstep.wire import jws
 from keepstep.wiring import events, partner
 from keepstep.wiring import partner as door
 
@@ -83,3 +84,26 @@ def paused_in_the_customers_turn(patch: MonkeyPatch) -> None:
             await service.wake(customer_id)
 
     patch.setattr(events, "came", came)
+
+
+def webhooks_instead_of_polls(patch: MonkeyPatch) -> None:
+    """The guide says that webhooks make polling for changes needless."""
+
+    async def plan(_service: Any, mark: Any, _opened: Any) -> Any:
+        return dict(mark.data or {})
+
+    patch.setattr(events, "_plan", plan)
+
+
+def signed_once_is_signed(patch: MonkeyPatch) -> None:
+    """What the vendor has signed is the vendor's word, however long ago: whoever has an old one may send it again."""
+    patch.setattr(jws, "TOLERANCE", float("inf"))
+
+
+def topics_known_by_heart(patch: MonkeyPatch) -> None:
+    """There are four topics; that the guide promises more is for the next release."""
+
+    async def topics(_service: Any, mark: Any, _opened: Any) -> Any:
+        return dict(mark.data or {})
+
+    patch.setattr(events, "_topics", topics)

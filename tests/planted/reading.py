@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from pytest import MonkeyPatch
 
-from keepstep import filing, rounds
+from keepstep import rounds
 from keepstep.connectors.constant_contact import api as cc_api
 from keepstep.connectors.constant_contact import catalogue, reports, source
 from keepstep.connectors.constant_contact import mapping as cc_mapping
@@ -14,7 +14,7 @@ from keepstep.connectors.virtuous import api as v_api
 from keepstep.connectors.virtuous import source as v_source
 from keepstep.inbound import hints
 from keepstep.ports import ReportPage
-from keepstep.state import marks, snapshots
+from keepstep.state import customers, marks, snapshots
 
 
 def first_page_only(patch: MonkeyPatch) -> None:
@@ -220,13 +220,7 @@ def no_scope_no_sync(patch: MonkeyPatch) -> None:
 
 def any_account_will_do(patch: MonkeyPatch) -> None:
     """A new consent is a new consent, whoever was signed in."""
-    true_account = filing.account
-
-    def account(*args: Any) -> bool:
-        true_account(*args)
-        return True
-
-    patch.setattr(filing, "account", account)
+    patch.setattr(customers, "leads_to", lambda _bound, _names: True)
 
 
 def strict_json(patch: MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from keepstep import telemetry
+from keepstep.model.errors import Problem
 from keepstep.submit import decided
 from tests.flows import (
     test_adopt,
@@ -42,6 +43,7 @@ from tests.model import test_restore
 from tests.planted import (
     both_ways,
     braking,
+    connections,
     consent,
     door,
     enrolling,
@@ -82,7 +84,10 @@ MODULES: tuple[ModuleType, ...] = (
     reconciling,
     undo,
     writing,
+    *connections.MODULES,
 )
+# By what it asserts, by a problem of the product that it does not expect, or by one that does not come.
+FAILS = (AssertionError, Problem, pytest.fail.Exception)
 
 FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     # --- reading ---
@@ -364,6 +369,7 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     undo.undone_and_done_again: lambda _: (
         test_restore.test_a_tag_that_followed_a_membership_goes_and_the_membership_stays()
     ),
+    **connections.FOUND_BY,
 }
 
 
@@ -394,7 +400,7 @@ def test_a_planted_mistake_makes_its_named_test_fail(plant: Plant, monkeypatch: 
     """The flow suite shows that each of these tests passes without the mistake."""
     broken = misfits(monkeypatch)
     plant(monkeypatch)
-    with pytest.raises(AssertionError):
+    with pytest.raises(FAILS):
         FOUND_BY[plant](monkeypatch)
     assert broken == []
 

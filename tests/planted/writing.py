@@ -21,7 +21,7 @@ from keepstep.queue import jobs, slots
 from keepstep.queue.steps import COLUMNS
 from keepstep.schema.tables import step as steps
 from keepstep.state import readings
-from keepstep.submit import calls, custody
+from keepstep.submit import calls, custody, patience
 
 
 def everybody_by_transaction(patch: MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def retries_for_ever(patch: MonkeyPatch) -> None:
             raise Transient(problem.detail) from None
 
     patch.setattr(v_api.Api, "_refused", refused)
-    patch.setattr(calls, "TRIES", 10**9)
+    patch.setattr(patience, "TRIES", 10**9)
 
 
 def put_of_what_changed(patch: MonkeyPatch) -> None:
@@ -98,10 +98,10 @@ def submits_again_what_waits(patch: MonkeyPatch) -> None:
     """Whoever is not there yet is submitted once more."""
     true_again = identify._sent_again
 
-    def again(party: Any, person: Any, contact: Any) -> Any:
-        if person.submission is None:
-            return true_again(party, person, contact)
-        return true_again(party, replace(person, submission=replace(person.submission, state="again")), contact)
+    def again(party: Any, person: Any, contact: Any, left_out: Any) -> Any:
+        if person.submission is not None:
+            person = replace(person, submission=replace(person.submission, state="again"))
+        return true_again(party, person, contact, left_out)
 
     patch.setattr(identify, "_sent_again", again)
 
@@ -170,13 +170,13 @@ def joins_by_form(patch: MonkeyPatch) -> None:
 
 def opts_out_the_deleted(patch: MonkeyPatch) -> None:
     """An opt-out is a PUT, whatever has become of the contact: this one revives it."""
-    true_read = replacing.Replace._read
+    true_read = replacing.Replace.read
 
     async def read(self: Any, record_id: str) -> Any:
         found = await true_read(self, record_id)
         return replace(found, raw={key: value for key, value in found.raw.items() if key != "deleted_at"})
 
-    patch.setattr(replacing.Replace, "_read", read)
+    patch.setattr(replacing.Replace, "read", read)
 
 
 def adds_the_deleted(patch: MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ def test_urgent_lanes_are_formed_first(tx: Connection, held: Slot) -> None:
 
 def test_forming_is_bounded_and_the_rest_is_due(tx: Connection, held: Slot) -> None:
     decide(tx, held, *(step(f"{n}") for n in range(5)))
-    (job,) = form(tx, held, limit=2)
+    (job,) = form(tx, held, size=2, limit=2)
     assert len(job.steps) == 2
     queue.settle(tx, held, job.id, "accepted", NOW, look_at=NOW + 60)
     assert queue.release(tx, held, NOW) == NOW

@@ -1,6 +1,7 @@
 """The slot: who may work for a customer, and when it is due again."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -138,6 +139,40 @@ def test_a_slot_with_an_unread_delivery_is_due_without_being_woken(engine: Engin
         deliveries.settle(tx, "c", ["d"], "parsed")
     assert release(engine, held) is None
     assert claim(engine) is None
+
+
+def test_a_slot_rests_where_nothing_is_to_be_done_until_something_is(engine: Engine) -> None:
+    held = claimed(engine)
+    with engine.begin() as tx:
+        tx.execute(insert(mark), {"customer_id": "c", "platform": "p", "name": "sweep", "due": NOW + 60})
+        queue.put(tx, "c", [("p", 1, NOW + 7)], NOW)
+        assert queue.rest(tx, held, NOW)
+        assert queue.next_claim(tx) == NOW + 7
+    with pytest.raises(queue.Fenced), engine.begin() as tx:
+        queue.rest(tx, replace(held, fence=held.fence - 1), NOW)
+
+
+def test_a_slot_with_work_does_not_rest(engine: Engine) -> None:
+    held = claimed(engine)
+    with engine.begin() as tx:
+        queue.put(tx, "c", [("p", 1, NOW)], NOW)
+        assert not queue.rest(tx, held, NOW)
+        assert queue.next_claim(tx) == held.lease_until
+    assert claim(engine, "x", NOW) is None
+
+
+def test_nothing_is_quiet_while_a_delivery_waits_and_somebody_is_told_when_to_claim(engine: Engine) -> None:
+    held = claimed(engine)
+    row = {"id": "d", "customer_id": "c", "platform": "p", "received": NOW, "headers": {}, "body": b"{}"}
+    with engine.begin() as tx:
+        assert queue.quiet(tx, held)
+        assert queue.release(tx, held, NOW) is None
+        assert queue.next_claim(tx) is None
+        tx.execute(insert(delivery), row)
+        assert queue.next_claim(tx) == 0.0
+    held = claimed(engine)
+    with engine.begin() as tx:
+        assert not queue.quiet(tx, held)
 
 
 def test_release_finds_the_next_chore(engine: Engine) -> None:

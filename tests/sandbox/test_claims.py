@@ -48,6 +48,15 @@ def test_somebody_still_waiting_at_the_vendor_is_not_in_step(run: tuple[World, O
     assert report(world, oracle)["lost"] == 1
 
 
+def test_a_submission_that_was_lost_and_sent_again_may_wait_behind_the_contact_it_made(
+    run: tuple[World, Oracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, oracle = run
+    row = {"submitted": 0.0, "row": {"referenceId": untouched(world).id}}
+    monkeypatch.setattr(world.virtuous, "waiting", lambda _organization: [row])
+    assert report(world, oracle)["lost"] == 0
+
+
 def test_pending_is_told_apart_from_lost(run: tuple[World, Oracle]) -> None:
     world, oracle = run
     found = report(world, oracle, changed(oracle.claims(), untouched(world).id, state="pending", reason="batch"))

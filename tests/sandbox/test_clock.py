@@ -3,8 +3,9 @@
 import asyncio
 import io
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,37 @@ def test_a_service_that_does_not_answer_the_clock_is_an_error_and_no_silence(run
         await service.stop()
         answer = await sandbox.ask("/clock/advance", status=502, seconds=10)
         assert "does not answer the clock" in answer["error"]
+
+    run(scenario)
+
+
+def test_how_long_a_service_may_work_at_one_moment_is_the_drivers_to_say(run: Any) -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        async def slow(_now: float) -> None:
+            await asyncio.sleep(0.3)
+
+        service = await joined(sandbox, 60.0, slow)
+        answer = await sandbox.ask("/clock/advance", status=502, seconds=10, patience=0.05)
+        assert "does not answer the clock" in answer["error"]
+        await asyncio.sleep(0.5)
+        assert (await sandbox.ask("/clock/advance", seconds=10))["arrived"]
+        await service.stop()
+
+    run(scenario)
+
+
+def test_a_week_with_a_table_is_judged_by_its_rows(run: Any, tmp_path: Path) -> None:
+    """A service that does nothing misses everybody, and says nothing of anybody."""
+
+    async def scenario(sandbox: Sandbox) -> None:
+        table = tmp_path / "members.db"
+        await sandbox.ask("/week/start", seed=4, count=40, days=3, kills=0, table=str(table))
+        found = await sandbox.ask("/judge", claims=[], feeds={"members": []})
+        assert found["feeds"]["members"]["rows"] == found["feeds"]["members"]["unsaid"] == 12
+        assert found["feeds"]["members"]["missing"] == 9
+        with closing(sqlite3.connect(table)) as file:
+            (rows,) = file.execute("SELECT count(*) FROM members WHERE email IS NOT NULL").fetchone()
+        assert rows == 11
 
     run(scenario)
 

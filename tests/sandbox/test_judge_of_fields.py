@@ -12,13 +12,16 @@ from keepstep_sandbox.log import CONSTANT_CONTACT
 HOME, WORK, NEW = ({"kind": "home", "phone_number": f"555 010{one}"} for one in range(3))
 
 
-def found(field: str, before: Any, after: Any, *back: str, permission: str = "explicit") -> list[str]:
+def found(
+    field: str, before: Any, after: Any, *back: str, permission: str = "explicit", fed: frozenset[str] = frozenset()
+) -> list[str]:
     """The findings of one change that the service made."""
     effect = Effect(CONSTANT_CONTACT, "acme", "contact:c1", field, before, after)
     member = SimpleNamespace(raw={"email_address": {"permission_to_send": permission}})
     evidence: Any = SimpleNamespace(
         tags_prefix="",
         written_back=frozenset(back),
+        fed=fed,
         members={"c1": member},
         service_effects=lambda vendor: [(1.0, effect)] if vendor == CONSTANT_CONTACT else [],
     )
@@ -31,6 +34,13 @@ def test_a_field_is_changed_only_where_the_route_writes_it_back() -> None:
     assert found("first_name", "Ann", "Annie") != []
     assert found("first_name", "Ann", None, "first_name") != []
     assert found("job_title", "Boss", "Clerk", "first_name", "last_name", "phone", "address") != []
+
+
+def test_what_a_row_of_a_feed_says_of_a_person_is_asked_for_but_never_a_permission() -> None:
+    assert found("last_name", "Lee", "Low", fed=frozenset({"c1"})) == []
+    assert found("last_name", "Lee", "Low", fed=frozenset({"c2"})) != []
+    place = "email_address.permission_to_send"
+    assert found(place, "implicit", "explicit", fed=frozenset({"c1"})) != []
 
 
 @pytest.mark.parametrize(

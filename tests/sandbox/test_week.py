@@ -147,6 +147,28 @@ def test_staff_acts_wait_until_the_record_exists_and_are_counted_as_skipped_if_i
     assert week.counts()["bounce_hard"] == 1
 
 
+def test_the_steps_of_a_course_stay_apart_where_the_first_comes_late() -> None:
+    """Within one hour nobody could tell which of two came first: polls are hourly."""
+    week = week_of(1, 100, 5)
+    world = week.world
+    moves, bounces = (
+        next(one for one in week.events if one.what == what) for what in ("moved_before_bounce", "bounce_old_address")
+    )
+    world.advance(bounces.at - 1800)
+    method = {"type": "Home Email", "value": "late@example.org", "isOptedIn": True, "isPrimary": True}
+    individual = {"firstName": "A", "lastName": "B", "isPrimary": True, "contactMethods": [method]}
+    reference = {"source": "Constant Contact", "id": moves.record}
+    late = {"contactType": "Household", "name": "A B", "contactIndividuals": [individual]}
+    world.act(VIRTUOUS, "add_contact", organization=people.ORGANIZATION, contactReferences=[reference], **late)
+    while not week.done:
+        dues = [due for due in (world.next_due(), week.next_due(), week.span.end) if due is not None]
+        world.advance(max(world.now + 0.001, min(dues)))
+        week.run_due()
+    at = {str(act.data["what"]): act.t for act in world.log.of("event") if act.record == moves.record}
+    assert list(at) == ["moved_before_bounce", "bounce_old_address"]
+    assert at["bounce_old_address"] - at["moved_before_bounce"] >= 2 * 3600 - 60
+
+
 def test_kills_are_spread_and_take_turns_between_held_writes_and_calm_moments() -> None:
     week = week_of(1, kills=3)
     assert [kill.mode for kill in week.kills] == ["hold_after", "", "hold_before"]

@@ -245,3 +245,34 @@ def test_generated_people_hold_every_kind_that_matters() -> None:
     assert any(not name.isascii() for person in drawn for name in person.lists)
     roofs = [(one.last_name, place["street"]) for one in drawn for place in one.addresses]
     assert len(roofs) > len(set(roofs))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [({}, "missing a required argument: 'name'"), ({"name": "News", "colour": "red"}, "unexpected keyword argument")],
+)
+def test_an_act_with_wrong_arguments_is_refused_in_words(world: World, values: dict[str, str], said: str) -> None:
+    people.first_customer(world)
+    with pytest.raises(TypeError, match=said):
+        world.act(CONSTANT_CONTACT, "add_list", ACCOUNT, **values)
+
+
+def test_loose_arguments_are_logged_under_their_own_names(world: World) -> None:
+    people.first_customer(world)
+    made = world.act(VIRTUOUS, "add_contact", ORGANIZATION, name="Byron", contactType="Household")
+    act = world.log.acts[-1]
+    assert (act.record, act.data) == (
+        str(made),
+        {"organization": ORGANIZATION, "name": "Byron", "contactType": "Household"},
+    )
+
+
+def test_contacts_with_a_reference_are_found_as_among_all_oldest_first(world: World) -> None:
+    people.first_customer(world)
+    mine = {"source": "Constant Contact", "id": "abc"}
+    for references in ([mine], [], [mine, {"source": "Other", "id": "abc"}], [{"source": "Other", "id": "abc"}]):
+        world.act(VIRTUOUS, "add_contact", ORGANIZATION, name="Byron", contactReferences=references)
+    every = world.virtuous.contacts(ORGANIZATION)
+    found = world.virtuous.contacts_with(ORGANIZATION, "Constant Contact", "abc")
+    assert found == [one for one in every if mine in one["contactReferences"]]
+    assert len(found) == 2

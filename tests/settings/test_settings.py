@@ -1,5 +1,6 @@
 """keepstep.toml: what is read, and how every mistake is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ def test_the_template_says_exactly_the_defaults(tmp_path: Path) -> None:
     begin = TEMPLATE.index("# [customers.acme]")
     opened = TEMPLATE[:begin] + TEMPLATE[begin:].replace("\n# ", "\n").removeprefix("# ")
     acme = read(tmp_path, opened).customers["acme"]
-    assert acme.name == "Acme Foundation" and acme.route == Route(customer_id="acme")
+    assert acme.name == "Acme Foundation" and replace(acme.route, feeds={}) == Route(customer_id="acme")
+    assert set(acme.route.feeds) == {"members"}, "an example; by default there is none"
 
 
 def test_a_route_and_its_cadence_become_the_models_own(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class BothWays(RuleBasedStateMachine):
         self.hands = Hands(people(), {VIRTUOUS: {"import-run": imports, "merge-carries": carries}})
         self.gone: dict[int, float] = {}
         self.united = 0.0
+        self.marked: dict[int, float] = {}
         self.shut: set[int] = set()
         self.by_hand = imports == "manual"
         self.hands.begin()
@@ -92,7 +93,9 @@ class BothWays(RuleBasedStateMachine):
 
     @rule(who=who)
     def is_deleted(self, who: int) -> None:
-        if not self.deleted(who):
+        """Only of somebody whose tags staff left alone of late: what a list job does to those who are gone is nothing,
+        which the judge counts as an echo."""
+        if not self.deleted(who) and self.hands.now > self.marked.get(who, 0.0) + 6 * HOUR:
             self.gone[who] = self.hands.now
             self.cc(who, "delete")
 
@@ -197,7 +200,7 @@ class BothWays(RuleBasedStateMachine):
             self.night(ran=True)
         self.hands.judged()
         now = bothways.unmapped(self.hands.world)
-        assert bothways.findings(self.hands.world, self.hands.sim.story.facts, quiet) == {}
+        assert bothways.findings(self.hands.world, self.hands.sim.story, quiet) == {}
         assert {record: now.get(record) for record in self.unmapped} == self.unmapped
 
     # --- words ---
@@ -223,6 +226,7 @@ class BothWays(RuleBasedStateMachine):
         """On the contact (0), the individual (1), the e-mail method (2) of somebody."""
         found = self.hands.individual(who)
         if found is not None:
+            self.marked |= {who: self.hands.now} if act.endswith("_tag") else {}
             key = ("contact_id", "individual_id", "method_id")[record]
             self.hands.act(VIRTUOUS, act, **{key: found[record]["id"]}, **values)
 

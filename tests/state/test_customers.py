@@ -10,6 +10,7 @@ from keepstep.schema.tables import act, metadata
 from keepstep.state import consent, customers, journal, marks, parties
 from keepstep.state.customers import Customer
 from keepstep.state.marks import Mark
+from tests.state.test_alerts import beside
 
 NOW = 1_000_000.0
 
@@ -56,8 +57,10 @@ def test_a_removed_customer_leaves_only_that_addresses_opted_out(tx: Connection)
             tx, customer_id, [out, row | {"direction": "in", "address_hash": "h"}, row | {"direction": "out"}]
         )
     before = rows(tx, "other")
-    customers.remove(tx, "c")
-    customers.remove(tx, "c")
+    told = customers.counted(tx, "c")
+    pieces = list(iter(lambda: customers.erase(tx, "c"), {}))
+    assert {name: count for one in pieces for name, count in one.items() if count} == told
+    assert customers.erase(tx, "c") == {} and customers.kept_hashes(tx, "c") == 1
     assert rows(tx, "c") == {"act": 1}
     (kept,) = consent.acts_on(tx, "c", "h")
     assert (kept["direction"], kept["party_id"], kept["record_id"], kept["evidence"]) == ("out", "", "", None)
@@ -75,3 +78,17 @@ def rows(tx: Connection, customer_id: str) -> dict[str, int]:
         if "customer_id" in table.c
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def test_a_partners_pause_beside_a_removal_does_not_undo_what_is_noted_of_it(postgres_engine: Engine) -> None:
+    def shut() -> None:
+        with postgres_engine.begin() as tx:
+            customers.pause(tx, "acme", "account.disable")
+
+    with postgres_engine.begin() as tx:
+        customers.add(tx, "acme", {}, 1.0)
+    beside(postgres_engine, lambda tx: customers.note_removal(tx, "acme", {"began": 2.0}), shut)
+    with postgres_engine.begin() as tx:
+        known = customers.get(tx, "acme")
+    assert known is not None and customers.removal(known) == {"began": 2.0}
+    assert known.config[customers.PAUSED_BY] == "account.disable"

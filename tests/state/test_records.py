@@ -106,7 +106,7 @@ def test_a_dead_letter_is_closed_once(tx: Connection) -> None:
     assert (letter["payload"], letter["answer"], letter["state"], letter["tries"]) == ({"a": 1}, None, "open", 2)
     assert dead_letters.get(tx, "other", "d") is None
     assert dead_letters.count(tx, "c") == 1
-    assert [dead_letters.resolve(tx, "c", "d", "replayed"), dead_letters.resolve(tx, "c", "d", "discarded")] == [
+    assert [dead_letters.resolve(tx, "c", "d", one, NOW) for one in ("replayed", "discarded")] == [
         True,
         False,
     ]

@@ -1,8 +1,10 @@
 """What each road showed first, on both engines; and which of it answers our own writes."""
 
+import pytest
 from sqlalchemy import Engine
 
-from keepstep.state import journal, parties, sightings, submissions
+from keepstep.state import journal, parties, retention, sightings, submissions
+from keepstep.state.retention import Place
 
 DAY = 86_400.0
 NOW = 20_000 * DAY
@@ -32,7 +34,9 @@ def test_what_was_shown_first_stays(engine: Engine) -> None:
     assert found(engine) == [("1", "hook", NOW, False), ("1", "poll", NOW + 60, False)]
     with engine.begin() as tx:
         assert sightings.heard(tx, ME, CRM) == NOW
-        assert sightings.unheard(tx, ME, CRM, NOW) == 1
+        assert sightings.hearing(tx, ME, CRM, NOW - 60) == (NOW, 1)
+        assert sightings.hearing(tx, ME, CRM, NOW + 600) == (NOW, 0)
+        assert sightings.hearing(tx, "other", CRM, NOW) == (None, 0)
         assert sightings.heard(tx, "other", CRM) is None
 
 
@@ -74,9 +78,11 @@ def test_what_answers_our_own_writes_is_ours(engine: Engine) -> None:
     ]
 
 
-def test_what_was_seen_long_ago_is_forgotten_a_piece_at_a_time(engine: Engine) -> None:
+def test_what_was_seen_long_ago_is_forgotten_a_piece_at_a_time(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "MOST", 3)
     see(engine, "hook", *((str(n), stamp(NOW)) for n in range(5)))
     see(engine, "hook", ("9", stamp(NOW)), at=NOW + 1)
     with engine.begin() as tx:
-        assert [sightings.prune(tx, ME, NOW + 1, 3) for _ in range(3)] == [3, 0, 0]
+        piece = retention.sightings_of(CRM)
+        assert [piece(tx, ME, NOW + 1, Place()) is not None for _ in range(3)] == [True, False, False]
     assert [one[0] for one in found(engine)] == ["9"]

@@ -44,7 +44,7 @@ def _run(n: int, course: Mapping[str, Any]) -> None:
 
 def main() -> None:
     """Until nobody asks any more."""
-    for each in ("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"):
+    for each in ("boto3", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"):
         importlib.import_module(each)  # otherwise each copy does it
     importlib.import_module("tests.tokens.refreshing")
 

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import OperationalError
 
-from keepstep.database import engine_of, open_database
+from keepstep.database import engine_of
 from keepstep.model.errors import Blocked, Problem, Transient
 from keepstep.ports import OAuth
 from keepstep.schema.tables import slot
@@ -28,6 +28,8 @@ from keepstep.wire.permits import SharedPermits
 from keepstep.wiring.chance import SystemChance
 from keepstep_sandbox.constant_contact import ConstantContact
 from keepstep_sandbox.http import Request
+from tests.safes.providing import Providing, providing
+from tests.safes.spoiling import Failing, Late
 from tests.tokens.forge import forge
 
 STAGES = ("intent", "sent", "received", "durable", "used")
@@ -61,34 +63,45 @@ class Course:
     began: float
     speed: float
     go: float = 0.0
+    provider: str = "database"
+    aws: str | None = None
+    spoil: str = ""
+
+
+SPOILS: dict[str, Any] = {"late": lambda: Late(tries=2), "failing": lambda: Failing(writes=1, reads=1)}
 
 
 def refreshed(course: Course) -> str:
     """A process: a token, used once; how that ended."""
     time.sleep(max(0.0, course.go - time.time()))
-    return asyncio.run(_used(course))
+    spoil = SPOILS[course.spoil]() if course.spoil else None
+    with providing(course.provider, course.url, course.aws, spoil) as kept:
+        return asyncio.run(_used(course, kept))
 
 
-async def _used(course: Course) -> str:
-    db, http = open_database(course.url), AiohttpHttp([course.door])
+async def _used(course: Course, kept: Providing) -> str:
+    http = AiohttpHttp([course.door])
     try:
-        return await _patiently(_grant(course, db, http), course, http)
+        said = await _patiently(_grant(course, kept, http), course, http)
+        if course.provider != "database":
+            await kept.go()
+        return said
     finally:
         await http.close()
-        await db.close()
 
 
-def _grant(course: Course, db: Any, http: AiohttpHttp) -> OAuthGrant:
-    clock: Any = FastClock(course.began, course.speed)
+def _grant(course: Course, kept: Providing, http: AiohttpHttp) -> OAuthGrant:
+    db, clock = kept.db, FastClock(course.began, course.speed)
+    timed: Any = clock
     doors = Endpoint(
         oauth=OAuth(exchange=TOKENS),
         url=f"{course.door}/{course.customer}",
         http=http,
         key=f"{course.customer} tokens",
-        permits=SharedPermits(db, clock, 1, 86_400),
+        permits=SharedPermits(db, timed, 1, 86_400),
     )
     who: dict[str, Any] = {"customer_id": course.customer, "platform": PLATFORM}
-    return OAuthGrant(**who, endpoint=doors, db=db, vault=VAULT, clock=clock, chance=SystemChance())
+    return OAuthGrant(**who, endpoint=doors, db=db, vault=kept.vault, clock=timed, chance=SystemChance())
 
 
 async def _patiently(grant: OAuthGrant, course: Course, http: AiohttpHttp) -> str:
@@ -133,8 +146,17 @@ class Trial:
 class Yard:
     """A database with its tables, the vendor's stand-in, and the door between."""
 
-    def __init__(self, url: str, speed: float = 300.0, **switches: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        speed: float = 300.0,
+        provider: str = "database",
+        aws: str | None = None,
+        spoil: str = "",
+        **switches: str,
+    ) -> None:
         self.url, self.speed, self.began = url, speed, time.time()
+        self.provider, self.aws, self.spoil = provider, aws, spoil
         self.engine: Engine = engine_of(url, threads=8)
         self.vendor = ConstantContact(switches)
         self.trials: dict[str, Trial] = {}
@@ -157,6 +179,9 @@ class Yard:
             customers.add(tx, customer, {}, self.began)
             for name, text in kept.items():
                 VAULT.put(tx, customer, PLATFORM, name, Secret(text), self.began)
+        if self.provider != "database":
+            with providing(self.provider, self.url, self.aws) as there:
+                there.away()
         return trial
 
     def reconnect(self, trial: Trial) -> None:
@@ -168,7 +193,8 @@ class Yard:
     def start(self, trial: Trial, go: float = 0.0) -> int:
         """Another process that wants a token."""
         door = f"http://127.0.0.1:{self.server.server_address[1]}"
-        return forge().start(asdict(Course(self.url, door, trial.customer, self.began, self.speed, go)))
+        where = (self.provider, self.aws, self.spoil)
+        return forge().start(asdict(Course(self.url, door, trial.customer, self.began, self.speed, go, *where)))
 
     def play(self, customer: str, stage: str) -> tuple[Trial, str]:
         """A process that is ended at the stage, and how its successor fares."""
@@ -275,9 +301,9 @@ class _Listening(ThreadingHTTPServer):
 
 
 @contextmanager
-def yard_of(url: str, speed: float = 300.0, **switches: str) -> Iterator[Yard]:
+def yard_of(url: str, speed: float = 300.0, **more: Any) -> Iterator[Yard]:
     """A yard for the length of a block."""
-    yard = Yard(url, speed, **switches)
+    yard = Yard(url, speed, **more)
     try:
         yield yard
     finally:

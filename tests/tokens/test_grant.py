@@ -14,6 +14,7 @@ import pytest
 from keepstep.database import Inline
 from keepstep.model.errors import Blocked, Problem, Transient, Unanswered
 from keepstep.ports import HttpAnswer, OAuth
+from keepstep.state import customers
 from keepstep.state.vault import Secret, Vault
 from keepstep.tokens import EitherGrant, Endpoint, KeyGrant, OAuthGrant, start_over
 from keepstep.wire.permits import SharedPermits
@@ -527,6 +528,30 @@ def test_a_key_is_handed_out_until_it_is_refused_and_a_new_one_is_found() -> Non
         assert isinstance(problem, Blocked) and problem.reason == "unauthorized"
         await world.store(api_key="key-2")
         assert await grant.bearer(refused="key-1") == "key-2"
+
+    asyncio.run(work())
+
+
+def test_nobody_calls_with_a_refused_key_before_its_owner_was_there() -> None:
+    """Not this process, and not the next one; the very same key is good again once somebody says so."""
+
+    async def work() -> None:
+        world = World()
+        place = ("acme", "constant_contact")
+        grants = [
+            KeyGrant(customer_id=place[0], platform=place[1], db=world.db, vault=world.vault, clock=world.clock)
+            for _ in range(2)
+        ]
+        await world.db.run(customers.set_connection, *place, None, {})
+        await world.store(api_key="key-1")
+        assert await grants[0].bearer() == "key-1"
+        assert isinstance(await trouble(grants[0].bearer(refused="key-1")), Blocked)
+        await world.db.run(customers.block, *place, "unauthorized")
+        for grant in grants:
+            problem = await trouble(grant.bearer())
+            assert isinstance(problem, Blocked) and problem.reason == "unauthorized"
+        await world.db.run(customers.unblock, *place)
+        assert [await grant.bearer() for grant in grants] == ["key-1"] * 2
 
     asyncio.run(work())
 

@@ -2,8 +2,11 @@
 
 import pytest
 
+from tests.safes.moto import moto, moto_server
 from tests.tokens.refreshing import STAGES, yard_of
 from tests.tokens.stages import at_each_stage, at_expiry
+
+__all__ = ["moto", "moto_server"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -13,6 +16,29 @@ def test_a_kill_at_any_stage_costs_no_connection(store_url: str, stage: str) -> 
 
 def test_many_processes_at_expiry_refresh_once(store_url: str) -> None:
     at_expiry(store_url, 8)
+
+
+ELSEWHERE = [
+    ("sqlite", "parameter_store", "late"),
+    ("sqlite", "secrets_manager", "failing"),
+    ("postgresql", "parameter_store", "failing"),
+    ("postgresql", "secrets_manager", "late"),
+]
+
+
+@pytest.mark.parametrize(("store_url", "provider", "spoil"), ELSEWHERE, indirect=["store_url"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_kill_costs_no_connection_wherever_secrets_are_kept(
+    store_url: str, stage: str, provider: str, spoil: str, moto: str
+) -> None:
+    at_each_stage(store_url, stage, 2, provider=provider, aws=moto, spoil=spoil)
+
+
+@pytest.mark.parametrize(("store_url", "provider", "spoil"), ELSEWHERE, indirect=["store_url"])
+def test_many_processes_refresh_once_wherever_secrets_are_kept(
+    store_url: str, provider: str, spoil: str, moto: str
+) -> None:
+    at_expiry(store_url, 4, provider=provider, aws=moto, spoil=spoil)
 
 
 @pytest.mark.parametrize("stage", ["sent", "received"])

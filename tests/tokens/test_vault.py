@@ -12,7 +12,8 @@ from sqlalchemy import Connection, create_engine, select, update
 from keepstep.model.errors import Misconfigured
 from keepstep.schema.tables import metadata
 from keepstep.schema.tables import secret as table
-from keepstep.state.vault import Secret, Vault, read_key_file, write_key_file
+from keepstep.state.keys import read_key_file, write_key_file
+from keepstep.state.vault import Secret, Vault
 from tests.wire.hands import HandChance
 
 CANARY = "canary-7f3a"

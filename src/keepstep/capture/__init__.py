@@ -21,7 +21,7 @@ from keepstep.capture import pace
 from keepstep.capture.account import read_account
 from keepstep.capture.catalogue import read_fields, read_labels
 from keepstep.capture.reports import read_reports
-from keepstep.desk import Chore, Desk
+from keepstep.desk import Chore, Desk, Left
 from keepstep.model.change import Lane
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
@@ -44,9 +44,9 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
     return (*kept, opted_out, Chore(platform, "reports", read_reports), *others)
 
 
-async def poll_page(desk: Desk, slot: Slot, name: str) -> None:
+async def poll_page(desk: Desk, slot: Slot, name: str) -> Left | None:
     """Read and store one page of a poll."""
-    await rounds.poll_page(desk, slot, _poll(desk, name))
+    return await rounds.poll_page(desk, slot, _poll(desk, name))
 
 
 def _poll(desk: Desk, name: str) -> Poll:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from keepstep import queue, rounds
 from keepstep.capture import pace
-from keepstep.desk import Desk
+from keepstep.desk import Desk, Left
 from keepstep.filing import Rows
 from keepstep.model.change import Lane
 from keepstep.model.contact import Report
@@ -25,7 +25,7 @@ from keepstep.state.marks import Mark
 NOT_GRANTED = 86_400.0
 
 
-async def read_reports(desk: Desk, slot: Slot) -> None:
+async def read_reports(desk: Desk, slot: Slot) -> Left | None:
     """The next piece of the reports. Without permission to read them all else goes on, and the status says so."""
     asked, part, share = desk.route.cadence.reports, desk.calls_a_day, pace.SHARES["reports"]
     poll = Poll(
@@ -37,9 +37,10 @@ async def read_reports(desk: Desk, slot: Slot) -> None:
         carried=lambda calls: pace.carried(calls, part, share),
     )
     try:
-        await rounds.poll_page(desk, slot, poll)
+        return await rounds.poll_page(desk, slot, poll)
     except NotGranted:
         await desk.db.run(_not_granted, desk, slot, desk.clock.now())
+        return None
 
 
 async def _page(desk: Desk, since: Instant | None, cursor: str | None) -> Page:

@@ -13,11 +13,13 @@ import typer
 
 from keepstep.cli import (
     adopt,
+    alerts,
     begin,
     brake,
     connect,
     customer,
     explain,
+    feed,
     letters,
     look,
     parity,
@@ -27,13 +29,15 @@ from keepstep.cli import (
     proof,
     reconcile,
     run,
+    simulate,
     undo,
+    vault,
 )
 from keepstep.cli.console import CONFIG, failed
 
 app = typer.Typer(
     name="keepstep",
-    help="Keeps a Constant Contact account and a Virtuous CRM+ organization in step, both ways.",
+    help="Keeps Constant Contact and Virtuous CRM+ in step, both ways, and fills lists from SQL tables.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -80,13 +84,16 @@ def demo(
     raise typer.Exit(done or 0)
 
 
-for group in (begin, connect, adopt, run, look, explain, plan, proof, reconcile, parity, undo):
+for group in (begin, connect, adopt, run, look, explain, plan, proof, reconcile, parity, undo, simulate):
     group.add_to(app)
 app.add_typer(customer.app, name="customer")
 app.add_typer(letters.app, name="dead-letters")
 app.add_typer(parked.app, name="parked")
 app.add_typer(brake.app, name="brake")
+app.add_typer(feed.app, name="feed")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(partner.app, name="partner")
+app.add_typer(vault.app, name="vault")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

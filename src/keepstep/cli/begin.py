@@ -59,7 +59,7 @@ per_hour = 1200                      # what we use of the organization's budget 
 #
 # [customers.acme.route]
 # audience = "constant_contact"
-# crm = "virtuous"
+# crm = "virtuous"                  # or none: lists are only filled from a table
 # reference_source = "Constant Contact"
 # tag_prefix = "CC: "
 # opted_out_people = "create"        # or leave_out
@@ -87,6 +87,16 @@ per_hour = 1200                      # what we use of the organization's budget 
 # fields = "daily"
 # sweep = "daily"                    # less often where the application key's day would not carry it
 # crm_changed = "hourly"
+#
+# [customers.acme.feeds.members]     # people of an SQL table to lists; the password: keepstep feed connect
+# database = "mysql://keepstep@db.example.org:3306/office"
+# table = "members"
+# key = "id"
+# changed = "changed_at"             # or new_rows_only = true
+# lists = ["Members"]                # names or ids
+# schedule = "daily"                 # or a cron line, in `zone`
+# permission_evidence = "Members agree to mail in the form by which they join."
+# columns = {email = "email", first_name = "first_name", last_name = "last_name"}
 """
 
 
@@ -99,7 +109,7 @@ def add_to(app: typer.Typer) -> None:
 def init(as_json: AsJson = False) -> None:
     """Make a settings file with comments and a key file; what is there already is kept."""
     from keepstep.settings import load
-    from keepstep.state.vault import write_key_file
+    from keepstep.state.keys import write_key_file
 
     path = config_path()
     made = [str(path)] if _made(path, lambda: _write_new(path, TEMPLATE)) else []
@@ -153,15 +163,14 @@ def _code(checks: Sequence[Check], lines: Sequence[Check]) -> int:
 
 async def _checked(customer: str | None) -> tuple[list[Check], list[Check]]:
     """Each check needs the one before it, so the first failure ends them."""
-    from keepstep.state.vault import read_key_file
+    from keepstep.wiring.vault import keys_from
 
     checks: list[Check] = []
     lines: list[Check] = []
     try:
         found: Settings = settings()
         checks.append(_check("settings", found.path or "defaults and environment"))
-        read_key_file(Path(found.service.key_file))
-        checks.append(_check("key file", found.service.key_file))
+        checks.append(_check("key file", keys_from(found, os.environ)))
         async with open_service(found) as service:
             checks.append(_check("database", service.db.dialect))
             checks += [dict(each) for each in await service.check(customer)]

@@ -40,6 +40,8 @@ def connect(
 
     async def done() -> Row:
         async with open_service(settings()) as service:
+            if platform == "sql_table":
+                raise Refused(400, "the database of a feed: `keepstep feed connect NAME --customer ID`")
             oauth = service.connectors[platform].oauth if platform in service.connectors else None
             if platform not in service.connectors:
                 raise Refused(400, f"{platform}: no such platform; there are {', '.join(sorted(service.connectors))}")
@@ -101,7 +103,7 @@ async def _by_key(service: "Service", customer: str, platform: str) -> Row:
     from keepstep.state.vault import Secret
     from keepstep.wiring import connecting
 
-    key = _asked(f"{platform} API key")
+    key = asked(f"{platform} API key")
     account = await connecting.keep(service, customer, platform, {"api_key": Secret(key)}, key)
     return {"customer": customer, "platform": platform, "state": "connected", "account": account}
 
@@ -112,10 +114,10 @@ async def _by_password(service: "Service", customer: str, platform: str) -> Row:
     from keepstep.wiring import connecting
 
     endpoint = service.endpoint(platform)
-    name, secret = _asked("user name", shown=True), _asked("password")
+    name, secret = asked("user name", shown=True), asked("password")
     tokens = await consent.with_password(endpoint, name, secret, None)
     if tokens is None:
-        code = _asked("the code that was sent to the user's phone", shown=True)
+        code = asked("the code that was sent to the user's phone", shown=True)
         tokens = await consent.with_password(endpoint, name, secret, code)
     if tokens is None:
         raise Refused(400, "the code was not accepted; begin again")
@@ -130,8 +132,8 @@ async def _application(service: "Service", customer: str, platform: str) -> "Map
 
     if await connecting.client(service, customer, platform) is not None:
         return {}
-    given = {"client_id": Secret(_asked("client id (the application's API key)", shown=True))}
-    secret = _asked("client secret (nothing for a public application)", empty=True)
+    given = {"client_id": Secret(asked("client id (the application's API key)", shown=True))}
+    secret = asked("client secret (nothing for a public application)", empty=True)
     return given | ({"client_secret": Secret(secret)} if secret else {})
 
 
@@ -147,7 +149,7 @@ async def _known(service: "Service", customer: str, platform: str) -> "Client":
     return found
 
 
-def _asked(what: str, *, shown: bool = False, empty: bool = False) -> str:
+def asked(what: str, *, shown: bool = False, empty: bool = False) -> str:
     """An answer from the terminal, hidden unless said otherwise, or the next line of standard input."""
     if sys.stdin.isatty():
         return str(typer.prompt(what, hide_input=not shown, default="" if empty else None, show_default=False)).strip()

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 FINE, FAILED, WRONG_USAGE, NEEDS_A_PERSON = 0, 1, 2, 3
 DEFAULT_CONFIG = Path("keepstep.toml")
-IDS = ("record", "id", "run", "at", "since")
+IDS = ("record", "id", "run", "row", "at", "since")
 WORDS = ("reason", "why", "kind", "side", "category", "what", "repair", "field", "kept")
 CONFIG: ContextVar[Path | None] = ContextVar("config", default=None)
 
@@ -67,6 +68,21 @@ def say(text: str, as_json: bool = False) -> None:
     """A sentence for people; scripts are spared it."""
     if not as_json:
         _print(text)
+
+
+@contextmanager
+def telling(as_json: bool, begun: str, words: Callable[[T], str]) -> Iterator[Callable[[T], None]]:
+    """A line on standard error that says how far long work is; `words` puts it into words. Scripts are spared it."""
+    if as_json:
+        yield lambda _found: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(begun)
+        yield lambda found: bar.update(task, description=words(found))
 
 
 def write(value: Any) -> None:
@@ -131,6 +147,8 @@ def _pairs(value: Mapping[str, Any]) -> "Table":
     from rich.text import Text
 
     table = Table(show_header=False, box=None)
+    for _ in ("name", "value"):
+        table.add_column(overflow="fold")  # an address that is cut short leads nowhere
     for name, each in _flat(value):
         table.add_row(Text(name, style="bold"), Text(_cell(each)))
     return table

@@ -1,15 +1,17 @@
 """`keepstep customer`: who is served."""
 
+import contextlib
 import json
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from keepstep.cli.console import NEEDS_A_PERSON, AsJson, run, say, settings, show
-from keepstep.cli.service import open_service
+from keepstep.cli.console import NEEDS_A_PERSON, AsJson, say, show, telling, write
+from keepstep.cli.service import served
 from keepstep.model.errors import Refused
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from keepstep.wiring import Service
 
 T = TypeVar("T")
-app = typer.Typer(help="Customers: add, list, show, pause, resume, remove.", no_args_is_help=True)
+app = typer.Typer(help="Customers: add, list, show, pause, resume, rotate-secret, remove.", no_args_is_help=True)
 
 # What each platform needs to be connected (CC facts 2.4; Virtuous facts 3). The names are unique, so a line needs no
 # platform.
@@ -54,7 +56,7 @@ def add(
     async def added(service: "Service") -> list[dict[str, Any]]:
         return [await service.add_customer(customer, name, secrets) for name, secrets in given.items()]
 
-    stored = _with(added)
+    stored = served(added)
     show({"customer": customer, "connections": stored} if as_json else stored, as_json)
     say("next: keepstep doctor", as_json)
 
@@ -62,7 +64,7 @@ def add(
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
     """All customers."""
-    found = list(_with(lambda service: service.customers()))
+    found = list(served(lambda service: service.customers()))
     if found or as_json:
         show(found, as_json)
     else:
@@ -81,37 +83,104 @@ def show_one(
     """One customer: state, connections, where webhooks arrive, which credentials are stored; never their values."""
     if door_secret is not None:
         platform = door_secret
-        show(_with(lambda service: service.door_secret(customer, platform)), as_json)
+        found = served(lambda service: service.door_secret(customer, platform))
+        if as_json:
+            write(found)
+        else:  # each in a line of its own, whole: both are copied into a form
+            for name, text in found.items():
+                say(f"{name}: {text}")
         return
-    show(_with(lambda service: service.customer(customer)), as_json)
+    found = served(lambda service: service.customer(customer))
+    # `stored_at` names them again, with their age.
+    show(found if as_json else {name: each for name, each in found.items() if name != "stored"}, as_json)
 
 
 @app.command()
 def pause(customer: Id, as_json: AsJson = False) -> None:
     """Stop all calls for a customer within 5 s; the work is kept."""
-    _with(lambda service: service.pause(customer))
+    served(lambda service: service.pause(customer))
     show({"customer": customer, "state": "paused"}, as_json)
 
 
 @app.command()
 def resume(customer: Id, as_json: AsJson = False) -> None:
     """Go on, also with blocked connections."""
-    _with(lambda service: service.resume(customer))
+    served(lambda service: service.resume(customer))
     show({"customer": customer, "state": "active"}, as_json)
+
+
+@app.command("rotate-secret")
+def rotate_secret(
+    customer: Id,
+    platform: Annotated[
+        str | None, typer.Option("--platform", help="Whose webhooks; the CRM's where left out.")
+    ] = None,
+    overlap: Annotated[str, typer.Option("--overlap", help="How long the one before is believed.")] = "24h",
+    door: Annotated[bool, typer.Option("--door", help="The token in the address, not the secret.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="Refuse the one before from now on.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replace the secret that signs webhooks; the one before is believed for a while."""
+
+    async def rotated(service: "Service") -> dict[str, Any]:
+        from keepstep.model.customer import NO_CRM
+        from keepstep.wiring import rotation
+
+        whose = platform or service.settings.route(customer).crm
+        if whose == NO_CRM:
+            raise Refused(400, f"{customer} has no CRM: say whose webhooks, with --platform")
+        if end:
+            return await rotation.end(service, customer, whose)
+        return await rotation.rotate(service, customer, whose, door, _seconds(overlap))
+
+    show(served(rotated), as_json)
+
+
+def _seconds(text: str) -> float:
+    from keepstep.settings import values
+
+    try:
+        return values.duration(text)
+    except ValueError as error:
+        raise Refused(400, f"--overlap: {error}") from None
 
 
 @app.command()
 def remove(
     customer: Id,
     yes: Annotated[bool, typer.Option("--yes", help="Really erase everything.")] = False,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="First write what is kept: a folder, or FILE.tar.gz.")
+    ] = None,
+    no_export: Annotated[bool, typer.Option("--no-export", help="Erase without a copy.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on where a vendor does not answer.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a customer: everything but keyed hashes of opted-out addresses."""
+    """Erase a customer: everything but keyed hashes of opted-out addresses. Stopped on the way, it goes on from there.
+
+    Without --yes it only shows what would be erased.
+    """
+    if export is not None and no_export:
+        raise Refused(400, "--export or --no-export, not both")
     if not yes:
-        then = f"keepstep customer remove {customer} --yes erases it"
-        show({"customer": customer, "state": "kept", "next": then}, as_json)
+        then = f"keepstep customer remove {customer} --yes --export {customer}.tar.gz"
+        show({**served(lambda service: service.outlook(customer)), "next": then}, as_json)
         raise typer.Exit(NEEDS_A_PERSON)
-    show(_with(lambda service: service.remove(customer)), as_json)
+    with telling(as_json, "stopping", str) as tell:
+
+        async def removed(service: "Service") -> dict[str, Any]:
+            from keepstep.wiring.lock import Served
+            from keepstep.wiring.removal import Wish
+
+            with contextlib.suppress(Served):  # where nobody serves, the turn of a process that died ends sooner
+                async with service.working():
+                    pass
+            return await service.remove(customer, Wish(export, no_export, force), tell)
+
+        found = served(removed)
+    show(found if as_json else {name: each for name, each in found.items() if name != "by_hand"}, as_json)
+    for each in found["by_hand"]:
+        say(f"by hand: {each}", as_json)
 
 
 def credentials(text: str, platform: str | None = None) -> "dict[str, dict[str, Secret]]":
@@ -154,11 +223,3 @@ def _place(name: str, platform: str | None, number: int) -> tuple[str, str]:
         # The unknown name is not quoted: it may be a value pasted on the wrong side.
         raise Refused(400, f"standard input, line {number}: unknown credential; known are {known}")
     return owner, field
-
-
-def _with(work: "Callable[[Service], Awaitable[T]]") -> T:
-    async def done() -> T:
-        async with open_service(settings()) as service:
-            return await work(service)
-
-    return run(done())

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keepstep.cli import demo_feed
 from keepstep.cli.console import FAILED, FINE, write
 from keepstep.cli.report import summary
 from keepstep.model.errors import Problem, Refused
@@ -32,6 +33,8 @@ from keepstep.model.errors import Problem, Refused
 CUSTOMER = "acme"
 START_SECONDS = 30.0
 MUST_BE_ZERO = ("lost", "duplicates", "wrong_fields", "echo_writes", "rate_limit_breaches")
+# The same of each feed.
+ZERO_OF_FEED = ("missing", "doubled", "put_back", "revived", "mailed_opted_out", "wrong_fields", "unsaid", "waiting")
 
 SETTINGS = """\
 [service]
@@ -88,11 +91,16 @@ class Demo:
             "count": self.count,
             "switches": self.switches,
             "tags_prefix": TAGS_PREFIX,
+            "table": str(self._table),
         }
         week: dict[str, Any] = self.ask("POST", "/week/start", asked)
         self._settle(week["credentials"])
         self.start()
         return week
+
+    @property
+    def _table(self) -> Path:
+        return self.folder / "members.db"
 
     def _people(self) -> str | None:
         return str(self.people.resolve()) if self.people else None
@@ -108,8 +116,8 @@ class Demo:
             contact_webhooks="true" if webhooks else "false",
             **self.urls,
         )
-        (self.folder / "keepstep.toml").write_text(filled)
-        from keepstep.state.vault import write_key_file
+        (self.folder / "keepstep.toml").write_text(filled + demo_feed.SETTINGS.format(path=self._table))
+        from keepstep.state.keys import write_key_file
 
         write_key_file(self.folder / "keepstep.key", os.urandom)
         from keepstep.cli.customer import CREDENTIALS
@@ -171,7 +179,9 @@ class Demo:
         """The judge's report on what the service claims."""
         claims = json.loads(self.keepstep("status", "--people", "--json"))
         status = json.loads(self.keepstep("status", "--json"))["customers"][0]
-        report: dict[str, Any] = self.ask("POST", "/judge", {"claims": claims, "dead_letters": status["dead_letters"]})
+        rows = asyncio.run(demo_feed.claims(self.folder / "keepstep.toml", CUSTOMER))
+        asked = {"claims": claims, "dead_letters": status["dead_letters"], "feeds": {demo_feed.FEED: rows}}
+        report: dict[str, Any] = self.ask("POST", "/judge", asked)
         report["documents"] = self.ask("GET", "/documents")
         return report
 
@@ -250,8 +260,14 @@ def chosen(path: Path | None, given: Sequence[str]) -> dict[str, dict[str, str]]
 
 
 def passed(report: dict[str, Any]) -> bool:
-    """Is everything zero that must be, and every opt-out applied?"""
-    return not any(report[key] for key in MUST_BE_ZERO) and report["opt_outs_applied"] >= report["opt_outs"]
+    """Is everything zero that must be, every opt-out applied, and every row of a feed accounted for?"""
+    fed = all(_fed(one) for one in report["feeds"].values())
+    return fed and not any(report[key] for key in MUST_BE_ZERO) and report["opt_outs_applied"] >= report["opt_outs"]
+
+
+def _fed(feed: dict[str, Any]) -> bool:
+    sums = feed["on_list"] + sum(feed["left_out"].values()) + feed["missing"]
+    return sums == feed["rows"] > 0 and not any(feed[key] for key in ZERO_OF_FEED)
 
 
 def demo(

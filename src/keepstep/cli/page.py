@@ -43,7 +43,7 @@ def status(value: Row) -> None:
     if not customers:
         console.print("nobody is served yet: add a customer with `keepstep customer add ID`")
     for one in customers:
-        console.print(Text(str(one["customer"]), style="bold").append(f"  {_pairs(one['connections'])}", "not bold"))
+        console.print(Text(str(one["customer"]), style="bold").append(f"  {_pairs(_accounts(one))}", "not bold"))
         console.print(_figures(one))
         if any(poll["next"] or poll["last"] for poll in one["polls"].values()):
             console.print(_polls(one["polls"]))
@@ -63,9 +63,9 @@ def _figures(one: Row) -> Table:
         stage = one[name]
         if stage["count"]:
             table.add_row(title, f"{stage['count']}, the oldest {_age(stage['oldest_seconds'])}: {stage['next']}")
-    if not one["waiting_for_batch"]:
+    if one["crm"] and not one["waiting_for_batch"]:
         table.add_row("nightly batch", "nobody waits")
-    for title, text in _for_a_person(one):
+    for title, text in (*_of_feeds(one), *_for_a_person(one)):
         table.add_row(title, text)
     table.add_row("stage", _words(one["stage"]))
     if one["plan"]:
@@ -81,6 +81,11 @@ def _figures(one: Row) -> Table:
     return table
 
 
+def _accounts(one: Row) -> Row:
+    """A feed has a line of its own."""
+    return {name: health for name, health in one["connections"].items() if not name.startswith("sql_table:")}
+
+
 def _of_connections(one: Row) -> Iterator[tuple[str, str]]:
     for platform, why in one["blocked"].items():
         yield "blocked", f"{platform}, {why['reason']}: {_blocked(why)}"
@@ -93,6 +98,14 @@ def _blocked(why: Row) -> str:
     return f"{waits}; {why['next']}"
 
 
+def _of_feeds(one: Row) -> Iterator[tuple[str, str]]:
+    """When each was read and is read next, its rows, and what keeps it from being read."""
+    for name, feed in one["feeds"].items():
+        when = f"last read {feed['last'] or 'never'}, next {feed['next'] or '-'}"
+        trouble = f"; {'; '.join(feed['problem'])}" if feed["problem"] else ""
+        yield f"feed {name}", f"{feed['state']}, {when}; rows: {_pairs(feed['rows']) or 'none'}{trouble}"
+
+
 def _for_a_person(one: Row) -> Iterator[tuple[str, str]]:
     """What somebody may want to look at, where there is any of it."""
     brake, over, only = one["brake"], one["overwritten"], one["crm_only"]
@@ -103,6 +116,8 @@ def _for_a_person(one: Row) -> Iterator[tuple[str, str]]:
         yield "overwritten", f"{over['count']} values, {over['unknown']} contacts unknown: {over['next']}"
     for tag in one["tags_without_list"]:
         yield "tag", f"{tag['tag']}: {_words(tag['reason'])}; {tag['next']}"
+    if told := _pairs({name: count for name, count in one["alerts"].items() if count}):
+        yield "alerts", f"{told}: `keepstep alerts list --customer {one['customer']}`"
     if one["raced_optouts"]:
         yield "raced opt-outs", f"{one['raced_optouts']}, found and written again"
     if only["policy"] != "leave":

@@ -1,16 +1,15 @@
 """`keepstep partner`: what the vendor tells the operator as its technology partner."""
 
 import sys
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from keepstep.cli.console import AsJson, run, say, settings, show
-from keepstep.cli.service import open_service
+from keepstep.cli.console import AsJson, say, show
+from keepstep.cli.service import served
 
 if TYPE_CHECKING:
-    from keepstep.wiring import Service
+    pass
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -47,7 +46,7 @@ def connect(as_json: AsJson = False) -> None:
 
     answers = {name: _answer(name, words) for name, words in ASKED.items()}
     given = {name: Secret(text) for name, text in answers.items() if text}
-    done = _with(lambda service: partner.connect(service, PLATFORM, given))
+    done = served(lambda service: partner.connect(service, PLATFORM, given))
     show({**done, "hook": "arrives here" if done["hook"] else "no public_url is set"}, as_json)
     say("next: keepstep partner topics", as_json)
 
@@ -57,7 +56,7 @@ def topics(edition: Edition = None, as_json: AsJson = False) -> None:
     """What the vendor tells partners, and where it is told now."""
     from keepstep.wiring import partner
 
-    show(_with(lambda service: partner.topics(service, PLATFORM, edition)), as_json)
+    show(served(lambda service: partner.topics(service, PLATFORM, edition)), as_json)
 
 
 @app.command()
@@ -65,7 +64,7 @@ def subscribe(topic: Topic, edition: Edition = None, as_json: AsJson = False) ->
     """Have a topic posted to our door."""
     from keepstep.wiring import partner
 
-    show(_with(lambda service: partner.subscribe(service, PLATFORM, topic, edition)), as_json)
+    show(served(lambda service: partner.subscribe(service, PLATFORM, topic, edition)), as_json)
     say(f"next: keepstep partner test {topic}", as_json)
 
 
@@ -74,7 +73,7 @@ def unsubscribe(topic: Topic, edition: Edition = None, as_json: AsJson = False) 
     """Have a topic posted no more."""
     from keepstep.wiring import partner
 
-    show(_with(lambda service: partner.unsubscribe(service, PLATFORM, topic, edition)), as_json)
+    show(served(lambda service: partner.unsubscribe(service, PLATFORM, topic, edition)), as_json)
 
 
 @app.command()
@@ -82,7 +81,7 @@ def test(topic: Topic, edition: Edition = None, as_json: AsJson = False) -> None
     """Ask the vendor to send an example of a topic."""
     from keepstep.wiring import partner
 
-    show(_with(lambda service: partner.test(service, PLATFORM, topic, edition)), as_json)
+    show(served(lambda service: partner.test(service, PLATFORM, topic, edition)), as_json)
     say("next: keepstep partner events shows whether it came", as_json)
 
 
@@ -93,7 +92,7 @@ def events(
     """What came, newest first, and what was done about it."""
     from keepstep.wiring import heard
 
-    show(_with(lambda service: heard.events(service, PLATFORM, limit)), as_json)
+    show(served(lambda service: heard.events(service, PLATFORM, limit)), as_json)
 
 
 def _answer(name: str, words: str) -> str:
@@ -102,11 +101,3 @@ def _answer(name: str, words: str) -> str:
         hidden = name not in SHOWN
         return str(typer.prompt(words, hide_input=hidden, default="", show_default=False)).strip()
     return sys.stdin.readline(_MOST_LINE).strip()
-
-
-def _with(work: "Callable[[Service], Awaitable[T]]") -> T:
-    async def done() -> T:
-        async with open_service(settings()) as service:
-            return await work(service)
-
-    return run(done())

@@ -1,18 +1,15 @@
 """`keepstep plan` and `keepstep apply`: the first connection."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, write
+from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, telling, write
 from keepstep.cli.service import open_service, work_due
 from keepstep.model.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from keepstep.pairing import Progress
     from keepstep.wiring import Service
 
@@ -42,7 +39,7 @@ def plan(
             if discard:
                 return await plans.discard(service, customer)
             await plans.begin(service, customer)
-            with _telling(as_json) as told:
+            with telling(as_json, "reading both sides", _how_far) as told:
                 await read(service, customer, told)
             return await plans.draw(service, customer)
 
@@ -67,10 +64,7 @@ async def read(service: "Service", customer: str, told: Told) -> None:
 async def _turns(service: "Service", customer: str, told: Told) -> None:
     from keepstep import worker
 
-    holder = service.chance.id()
-    while not await _whole(service, customer, told):
-        if await worker.work(service, holder, customer) is None:
-            await service.clock.sleep(PAUSE)
+    await worker.until(service, customer, lambda: _whole(service, customer, told))
 
 
 async def _wait(service: "Service", customer: str, told: Told) -> None:
@@ -88,30 +82,8 @@ async def _whole(service: "Service", customer: str, told: Told) -> bool:
     return found.whole
 
 
-@contextmanager
-def _bar() -> "Iterator[Told]":
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading both sides")
-
-        def told(found: "Progress") -> None:
-            text = f"deciding: {found.marked} left" if found.swept else f"reading both sides: {found.read} pages"
-            bar.update(task, description=text)
-
-        yield told
-
-
-@contextmanager
-def _silent() -> "Iterator[Told]":
-    yield lambda _found: None
-
-
-def _telling(as_json: bool) -> AbstractContextManager[Told]:
-    return _silent() if as_json else _bar()
+def _how_far(found: "Progress") -> str:
+    return f"deciding: {found.marked} left" if found.swept else f"reading both sides: {found.read} pages"
 
 
 def _print(found: Mapping[str, Any]) -> None:

@@ -1,15 +1,12 @@
 """`keepstep reconcile`."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, write
+from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, telling, write
 from keepstep.cli.service import open_service, work_due
-
-Told = Callable[[int], None]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +30,7 @@ def reconcile(
 
         async with open_service(settings()) as service:
             telemetry.setup(service.settings.service.log, service.clock.now)
-            with _telling(as_json) as told:
+            with telling(as_json, "comparing", lambda parties: f"comparing: {parties} parties") as told:
                 if checksum is None:
                     return await wired.look(service, customer, told)
                 done = await wired.apply(service, customer, checksum, told)
@@ -92,17 +89,3 @@ def _words(counts: Mapping[str, Any]) -> str:
 
 def _age(seconds: float | None) -> str | None:
     return None if seconds is None else f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
-
-
-@contextmanager
-def _telling(as_json: bool) -> Iterator[Told]:
-    if as_json:
-        yield lambda _parties: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("comparing")
-        yield lambda parties: bar.update(task, description=f"comparing: {parties} parties")

@@ -29,6 +29,22 @@ MEANING = {
     "virtual_days": "simulated days",
     "seconds": "seconds it took",
 }
+# The same for the rows of an SQL table that are to be people on a list.
+OF_FEED = {
+    "rows": "rows that ever were in the table",
+    "versions": "versions of them that were written",
+    "on_list": "their person is on the list",
+    "left_out": "no address, opted out, or gone since and not asked back",
+    "missing": "ought to be on the list and are not",
+    "waiting": "not settled yet",
+    "put_back": "on the list again although the person had left it",
+    "revived": "there again although deleted",
+    "mailed_opted_out": "reached although opted out",
+    "doubled": "one version that took effect twice",
+    "wrong_fields": "values at Constant Contact that the table does not say",
+    "unsaid": "left out without a word",
+    "imports": "calls that carried them; the rest went one by one",
+}
 # What the kinds of events mean, and what has to come of them, where the name does not say it all.
 EVENTS = {
     "address_given": "somebody without an address gave one, and is created",
@@ -55,6 +71,16 @@ EVENTS = {
     "return_after_deletion": "the person's own act: opted in again",
     "revival": "staff brought a deleted contact back: no act of the person, so parked",
     "segment_added": "the imports' segment exists from now on",
+    "row_added": "somebody new in the SQL table: on the list, and a contact in Virtuous",
+    "row_changed": "another value in the SQL table: it goes to Constant Contact, and from there to Virtuous",
+    "row_of_deleted": "a row of somebody deleted changed: nobody is brought back",
+    "row_of_opted_out": "a row of somebody who opted out changed: nobody is written to",
+    "row_of_who_left": "a row of somebody who left the list changed: nobody is put back",
+    "row_permitted_anew": "a row says that somebody who had left agreed again since: on the list once more",
+    "row_taken_out": "a row is gone from the table: its person stays on the list",
+    "fed_person_deleted": "somebody of the SQL table was deleted at Constant Contact",
+    "fed_person_leaves": "somebody of the SQL table left the list",
+    "fed_person_opts_out": "somebody of the SQL table opted out",
     "vacation_reply": "an automatic answer is no bounce",
 }
 ZERO = ("wrong_fields", "duplicates", "lost", "echo_writes", "rate_limit_breaches", "dead_letters", "pending")
@@ -64,14 +90,18 @@ def summary(report: dict[str, Any], fine: bool, folder: Path | None) -> None:
     """Print what happened and whether it adds up."""
     console = Console()
     console.print(_figures(report))
+    for name, feed in (report.get("feeds") or {}).items():
+        console.print(_feed(name, feed))
     console.print(_events(report))
-    for detail in list(report.get("details") or [])[:20]:
+    details = [*(report.get("details") or []), *(one for feed in _feeds(report) for one in feed["details"])]
+    for detail in details[:20]:
         console.print(
             f"[red]{detail['key'].replace('_', ' ')}: {detail['reason']} ({detail['record']})", soft_wrap=True
         )
     console.print(f"API documents: {_documents(report.get('documents') or {})}")
     sums = report["in_step"] + report["pending"] + _count(report["parked"]) + _count(report["left_out"])
-    adds = "adds up" if sums + report["lost"] == report["people"] else "does not add up"
+    rows = all(one["on_list"] + _count(one["left_out"]) + one["missing"] == one["rows"] for one in _feeds(report))
+    adds = "adds up" if sums + report["lost"] == report["people"] and rows else "does not add up"
     waiting = _count(report["parked"])
     good = "[green]everybody is in step" + (f", or waits for a person's answer ({waiting})" if waiting else "")
     console.print(f"{good if fine else '[red]something is wrong, see above'}; the report {adds}.", soft_wrap=True)
@@ -88,6 +118,19 @@ def _figures(report: dict[str, Any]) -> Table:
     for vendor, calls in (report.get("calls") or {}).items():
         floor = (report.get("floor_calls") or {}).get(vendor)
         table.add_row(f"calls to {vendor}", str(calls), f"[dim]the least possible: {floor}")
+    return table
+
+
+def _feeds(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return list((report.get("feeds") or {}).values())
+
+
+def _feed(name: str, feed: dict[str, Any]) -> Table:
+    table = Table(f"the SQL table {name}", "", "", box=None)
+    for key, meaning in OF_FEED.items():
+        value, zero = feed.get(key), key not in ("rows", "versions", "on_list", "left_out", "imports")
+        said = f"[red]{_said(value)}" if zero and _count(value) > 0 else _said(value)
+        table.add_row(key.replace("_", " "), said, f"[dim]{meaning}")
     return table
 
 

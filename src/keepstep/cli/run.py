@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keepstep.cli.console import AsJson, MaybeCustomer, run, settings, show
+from keepstep.cli.console import NEEDS_A_PERSON, AsJson, MaybeCustomer, run, say, settings, show, telling, write
 from keepstep.cli.service import open_service
 from keepstep.model.errors import Refused
 
 if TYPE_CHECKING:
     from keepstep.web import Door, PartnerDoor, Sender
     from keepstep.wiring import Service
+
+# So long `work --once` waits for what vendors work on.
+PATIENCE = 300.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,12 +30,15 @@ def serve() -> None:
     async def served() -> None:
         from keepstep import telemetry, worker
         from keepstep.web import build, listening
+        from keepstep.wiring import alerts, vault
 
         async with open_service(settings()) as service, service.working():
             telemetry.setup(service.settings.service.log, service.clock.now)
             stopped = _signalled()
             async with listening(build(_door(service)), *service.settings.service.listen) as port:
                 service.clock.spawn(worker.run(service), "worker")
+                service.clock.spawn(alerts.run(service), "alerts")
+                service.clock.spawn(vault.keep(service), "vault")
                 # After the worker has begun: in virtual time the clock may be moved from here on.
                 await service.listening(port)
                 telemetry.note(telemetry.Process.started, role="serve", port=port)
@@ -46,14 +52,16 @@ def serve() -> None:
 def work(
     once: Annotated[bool, typer.Option("--once", help="Do what is due and exit, for cron.")] = False,
     customer: MaybeCustomer = None,
+    wait: Annotated[bool, typer.Option(help="With --once: a few minutes for what the vendors work on.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """The worker without the doors."""
+    """The worker without the doors. Exit code 3 after --once where somebody must act."""
     if customer is not None and not once:
         raise Refused(400, "--customer goes with --once: the worker serves all customers")
 
     async def worked() -> None:
         from keepstep import telemetry, worker
+        from keepstep.wiring import alerts, vault
         from keepstep.wiring.lock import Served
 
         async with open_service(settings()) as service:
@@ -61,11 +69,13 @@ def work(
             try:
                 async with service.working():
                     if once:
-                        show(await worker.once(service, customer), as_json)
+                        await _once(service, customer, PATIENCE if wait else 0.0, as_json)
                     else:
                         telemetry.note(telemetry.Process.started, role="work")
                         stopped = _signalled()
                         service.clock.spawn(worker.run(service), "worker")
+                        service.clock.spawn(alerts.run(service), "alerts")
+                        service.clock.spawn(vault.keep(service), "vault")
                         await stopped.wait()
                         await service.stop()
             except Served as other:
@@ -74,6 +84,27 @@ def work(
                 show({"turns": 0, "note": str(other)}, as_json)
 
     run(worked())
+
+
+async def _once(service: "Service", customer: str | None, patience: float, as_json: bool) -> None:
+    """Most imports are through within a minute or two; what takes longer is looked at by the next run."""
+    from keepstep import worker
+    from keepstep.wiring import alerts, leftover, vault
+
+    before = await service.db.run(leftover.given_up, customer)
+    with telling(as_json, "working", lambda calls: f"{calls} calls are under way at the vendors") as told:
+        done = await worker.settled(service, customer, patience, told)
+    await alerts.once(service)
+    await vault.keep_once(service)
+    needs = await service.db.run(leftover.needs, service, customer, before, service.clock.now())
+    if as_json:
+        write({**done, "needs": needs})
+    else:
+        show(done, as_json)
+        for one in needs:
+            say(f"{one['customer']}: {one['what']}; {one['next']}")
+    if needs:
+        raise typer.Exit(NEEDS_A_PERSON)
 
 
 def _signalled() -> asyncio.Event:

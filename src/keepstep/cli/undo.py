@@ -1,17 +1,14 @@
 """`keepstep undo`: which runs there are, and taking one back."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, write
+from keepstep.cli.console import NEEDS_A_PERSON, AsJson, CustomerId, run, say, settings, show, telling, write
 from keepstep.cli.service import open_service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from keepstep.wiring import Service
 
 Told = Callable[[int], None]
@@ -52,7 +49,7 @@ def undo(
             if found["state"] not in ("undone", "undoing") and not as_json:
                 _foretold(found)
             await undo.begin(service, customer, run_id)
-            with _telling(as_json) as told:
+            with telling(as_json, "restoring", lambda left: f"restoring: {left} left") as told:
                 return await _followed(service, customer, run_id, told)
 
     found = run(done())
@@ -102,26 +99,6 @@ async def _watched(service: "Service", customer: str, run_id: str, told: Told, *
         if left == 0 or service.clock.now() - moved > PATIENCE:
             return found
         await service.clock.sleep(PAUSE)
-
-
-@contextmanager
-def _bar() -> "Iterator[Told]":
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("restoring")
-        yield lambda left: bar.update(task, description=f"restoring: {left} left")
-
-
-@contextmanager
-def _silent() -> "Iterator[Told]":
-    yield lambda _left: None
-
-
-def _telling(as_json: bool) -> AbstractContextManager[Told]:
-    return _silent() if as_json else _bar()
 
 
 def _foretold(found: Mapping[str, Any]) -> None:

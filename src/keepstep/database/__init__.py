@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table
 
-from keepstep.database.engines import engine_of
+from keepstep.database.engines import engine_of, truncate_log
 from keepstep.database.inline import Inline
 from keepstep.database.migration import migrate
 from keepstep.database.statements import canonical_json, portions, replacing, upsert
@@ -22,6 +22,7 @@ __all__ = [
     "open_database",
     "portions",
     "replacing",
+    "truncate_log",
     "upsert",
 ]
 

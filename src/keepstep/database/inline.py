@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, Table, insert
+from sqlalchemy.pool import StaticPool
 
 from keepstep.database.engines import memory_engine
+from keepstep.database.prepared import Driver
 from keepstep.schema.tables import metadata
 
 P = ParamSpec("P")
@@ -26,6 +28,7 @@ class Inline:
         self._disk = disk or memory_engine()
         if disk is None:
             metadata.create_all(self._disk)
+        self._driver = Driver(self._disk) if isinstance(self._disk.pool, StaticPool) else None
 
     def beside(self, at: Hook | None = None) -> "Inline":
         """Another process on the same disk, with a hook of its own."""
@@ -58,10 +61,24 @@ class Inline:
             _driver(connection).deserialize(disk)
 
     def _commit(self, name: str, work: Callable[[Connection], T]) -> T:
-        with self._disk.begin() as tx:
-            result = work(tx)
-            self._tell("before", name)
+        if self._driver is not None:
+            result = self._directly(self._driver, name, work)
+        else:
+            with self._disk.begin() as tx:
+                result = work(tx)
+                self._tell("before", name)
         self._tell("after", name)
+        return result
+
+    def _directly(self, driver: Driver, name: str, work: Callable[[Connection], T]) -> T:
+        driver.begin()
+        try:
+            result = work(cast(Connection, driver))
+            self._tell("before", name)
+        except BaseException:
+            driver.rollback()
+            raise
+        driver.commit()
         return result
 
     def _tell(self, point: Literal["before", "after"], name: str) -> None:

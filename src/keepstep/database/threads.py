@@ -21,7 +21,7 @@ T = TypeVar("T")
 MOST_WAITING = 2000
 
 
-class _Answer:
+class Answer:
     """A future of the caller's loop, resolved from another thread."""
 
     def __init__(self) -> None:
@@ -46,14 +46,14 @@ class _Answer:
 @dataclass(slots=True)
 class _Run:
     work: Callable[[Connection], Any]
-    answer: _Answer
+    answer: Answer
 
 
 @dataclass(slots=True)
 class _Append:
     table: Table
     row: Mapping[str, Any]
-    answer: _Answer
+    answer: Answer
 
 
 class ThreadedDatabase:
@@ -78,7 +78,7 @@ class ThreadedDatabase:
 
     async def run(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """One transaction around fn: committed if it returns, rolled back if it raises. A cancelled call may commit."""
-        item = _Run(lambda tx: fn(tx, *args, **kwargs), _Answer())
+        item = _Run(lambda tx: fn(tx, *args, **kwargs), Answer())
         with self._change:
             self._refuse_if_closed()
             self._runs.append(item)
@@ -88,7 +88,7 @@ class ThreadedDatabase:
 
     async def append(self, table: Table, row: Mapping[str, Any]) -> None:
         """Store one row with whatever else waits; returns once it is durable. Raises Overloaded above 2,000 waiting."""
-        item = _Append(table, row, _Answer())
+        item = _Append(table, row, Answer())
         with self._change:
             self._refuse_if_closed()
             if self._waiting_rows >= MOST_WAITING:

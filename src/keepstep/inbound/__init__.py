@@ -9,19 +9,20 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from keepstep import filing, rounds
-from keepstep.desk import ACCOUNT, DELIVERIES, Chore, Desk
+from keepstep import filing, queue, rounds
+from keepstep.desk import ACCOUNT, DELIVERIES, Chore, Desk, Left
 from keepstep.filing import Road
 from keepstep.inbound import retention, subscription
 from keepstep.inbound.deliveries import read_again, read_deliveries
 from keepstep.inbound.hints import read_hints
 from keepstep.inbound.subscription import keep_subscription
 from keepstep.model.change import Lane
+from keepstep.model.decide import NO_CRM
 from keepstep.model.errors import Blocked
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
 from keepstep.rounds import Poll
-from keepstep.state import marks, strangers
+from keepstep.state import marks, parties, strangers
 from keepstep.state.marks import Mark
 
 __all__ = ["chores", "read_again", "read_deliveries", "read_hints"]
@@ -43,7 +44,7 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
             for platform in (crm, audience)
         ),
         *(Chore(crm, name, partial(poll_page, name=name), first=name == "crm_sweep") for name in POLLS),
-        Chore(crm, retention.NAME, retention.forget),
+        Chore(retention.PLATFORM, retention.NAME, retention.forget),
     )
 
 
@@ -55,23 +56,16 @@ async def read_account(desk: Desk, slot: Slot) -> None:
         raise Blocked("wrong_account", "the connection leads to another organization than before")
 
 
-async def poll_page(desk: Desk, slot: Slot, name: str) -> None:
+async def poll_page(desk: Desk, slot: Slot, name: str) -> Left | None:
     """Read and store one page of the CRM side. Each round of what changed ends with a look at who told of it."""
-    kept = await desk.db.run(marks.get, desk.customer_id, desk.route.crm, "subscription")
+    kept = await desk.mark(desk.route.crm, subscription.NAME)
     cadence = float(getattr(desk.route.cadence, name))
     blind = name == "crm_changed" and await desk.crm.finds_changes() is None
-    poll = _poll(desk, name, subscription.every(kept.data, cadence) if name == "crm_changed" else cadence, blind)
-    await rounds.poll_page(desk, slot, poll)
-    if name == "crm_changed":
-        await desk.db.run(_listened, desk, slot, desk.clock.now())
+    every = subscription.every(kept.data, cadence) if name == "crm_changed" else cadence
+    return await rounds.poll_page(desk, slot, _poll(desk, slot, name, every, blind))
 
 
-def _listened(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
-    if marks.get(tx, desk.customer_id, desk.route.crm, "crm_changed").cursor is None:
-        subscription.listen(tx, desk, slot, now)
-
-
-def _poll(desk: Desk, name: str, cadence: float, blind: bool) -> Poll:
+def _poll(desk: Desk, slot: Slot, name: str, cadence: float, blind: bool) -> Poll:
     return Poll(
         platform=desk.route.crm,
         name=name,
@@ -80,13 +74,15 @@ def _poll(desk: Desk, name: str, cadence: float, blind: bool) -> Poll:
         every=lambda pages: max(cadence, pages * PAGE_SECONDS),
         carried=lambda pages: pages * PAGE_SECONDS,
         first=partial(_begin_changed, desk) if name == "crm_sweep" else None,
+        ended=(lambda tx, now: subscription.listen(tx, desk, slot, now)) if name == "crm_changed" else None,
         remark="reads_everything" if blind else None,
     )
 
 
 def _file(desk: Desk, tx: Connection, mark: Mark, rows: filing.Rows, read_at: Instant, now: Instant) -> None:
     lane = Lane.bulk if mark.mark is None else Lane.changes
-    strangers.under(tx, desk.customer_id, desk.route.crm, desk.route.policy.crm_only, now)
+    if desk.shelf.under != desk.route.policy.crm_only:
+        strangers.under(tx, desk.customer_id, desk.route.crm, desk.route.policy.crm_only, now)
     filing.contacts(tx, desk, rows, read_at, now, lane, source=ROADS[mark.name])
 
 
@@ -96,3 +92,6 @@ def _begin_changed(desk: Desk, tx: Connection, since: Instant, now: Instant) -> 
         return
     due = now + desk.route.cadence.crm_changed
     marks.put(tx, desk.customer_id, Mark(desk.route.crm, "crm_changed", mark=since, due=due))
+    # Whoever was known before there was a CRM is looked for in it now.
+    before = [one.party_id for one in parties.standings(tx, desk.customer_id, "left_out") if one.reason == NO_CRM]
+    queue.put(tx, desk.customer_id, [(one, Lane.bulk, now) for one in dict.fromkeys(before)], now)

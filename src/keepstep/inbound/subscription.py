@@ -5,7 +5,7 @@ wrong, what was missed is read again: from the moment at which the subscription 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +14,14 @@ from sqlalchemy import Connection
 from keepstep import queue, telemetry
 from keepstep.desk import Desk
 from keepstep.model import roads
+from keepstep.model.alerts import Kind
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
 from keepstep.rounds import OVERLAP
-from keepstep.state import journal, marks, sightings
+from keepstep.state import journal, marks, rotations, sightings
+from keepstep.state.alerts import raise_alert
 from keepstep.state.marks import Mark
+from keepstep.state.rotations import Rotation
 from keepstep.telemetry import Event
 
 NAME, CHANGED = "subscription", "crm_changed"
@@ -30,17 +33,27 @@ RHYTHM, QUICKER, QUICKEST = 14 * 86_400.0, 4, 300.0
 
 async def keep_subscription(desk: Desk, slot: Slot) -> None:
     """Make the subscription, and every day make it again what it was. Who only observes writes none: it polls."""
-    mark = await desk.db.run(marks.get, desk.customer_id, desk.route.crm, NAME)
+    mark, turning = await desk.db.run(_known, desk)
     known, found = (mark.data or {}).get("id"), "good"
     if desk.route.policy.stage == "observe":
-        await desk.db.run(_put_off, desk, slot, mark, desk.clock.now())
+        await desk.db.run(_put_off, desk, slot, mark, desk.clock.now() + STAGE_PAUSE)
+        return
+    if turning is not None and desk.clock.now() < turning.tell:
+        await desk.db.run(_put_off, desk, slot, mark, turning.tell)  # a door may not know the new secret yet
         return
     if desk.hook_url and desk.hook_secret:
         url, secret = desk.hook_url, desk.hook_secret.reveal()
         found = await _looked_after(desk, mark, known, url, secret) if known else "made"
         if found in ("gone", "made"):
             known = await desk.crm.subscribe(url, secret)
-    await desk.db.run(_kept, desk, slot, known, found, desk.clock.now())
+    for one in await desk.db.run(_kept, desk, slot, known, found, desk.clock.now()):
+        await desk.crm.unsubscribe(one)
+        await desk.db.run(_replaced, desk, slot, one)
+
+
+def _known(tx: Connection, desk: Desk) -> tuple[Mark, Rotation | None]:
+    crm = desk.route.crm
+    return marks.get(tx, desk.customer_id, crm, NAME), rotations.get(tx, desk.customer_id, crm)
 
 
 async def _looked_after(desk: Desk, mark: Mark, known: str, url: str, secret: str) -> str:
@@ -58,16 +71,18 @@ def _leads(desk: Desk) -> str | None:
     return hashlib.sha256(f"{desk.hook_url} {desk.hook_secret.reveal()}".encode()).hexdigest()[:32]
 
 
-def _put_off(tx: Connection, desk: Desk, slot: Slot, mark: Mark, now: Instant) -> None:
+def _put_off(tx: Connection, desk: Desk, slot: Slot, mark: Mark, until: Instant) -> None:
     queue.guard(tx, slot)
-    marks.put(tx, desk.customer_id, replace(mark, due=now + STAGE_PAUSE, data={**(mark.data or {}), "tries": 0}))
+    marks.put(tx, desk.customer_id, replace(mark, due=until, data={**(mark.data or {}), "tries": 0}))
 
 
-def _kept(tx: Connection, desk: Desk, slot: Slot, vendor_id: str | None, found: str, now: Instant) -> None:
+def _kept(tx: Connection, desk: Desk, slot: Slot, vendor_id: str | None, found: str, now: Instant) -> Sequence[str]:
+    """What is known of it from now on; the ids of those that it replaced, which the vendor still has to forget."""
     queue.guard(tx, slot)
     mark = marks.get(tx, desk.customer_id, desk.route.crm, NAME)
     before = dict(mark.data or {})
-    data = before | {"id": vendor_id, "tries": 0, "leads": _leads(desk)}
+    left = _left(before, vendor_id)
+    data = before | {"id": vendor_id, "tries": 0, "leads": _leads(desk), "replaced": left}
     if vendor_id and found != "good":
         data = {**data, "began": now, "quiet": None}
     if vendor_id:
@@ -78,6 +93,22 @@ def _kept(tx: Connection, desk: Desk, slot: Slot, vendor_id: str | None, found: 
     if found in ("gone", "repaired") or (found == "good" and before.get("tries")):
         reread(tx, desk, before.get("good"), now)
     marks.put(tx, desk.customer_id, replace(mark, due=now + desk.route.cadence.subscription, data=data))
+    rotations.told(tx, desk.customer_id, desk.route.crm, now)
+    return left
+
+
+def _left(before: Mapping[str, Any], vendor_id: str | None) -> list[str]:
+    """The one before delivers on: signed with what nobody believes any more, or a second time."""
+    known = before.get("id")
+    return [*before.get("replaced", ()), *([known] if known not in (None, vendor_id) else [])]
+
+
+def _replaced(tx: Connection, desk: Desk, slot: Slot, vendor_id: str) -> None:
+    queue.guard(tx, slot)
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, NAME)
+    data = dict(mark.data or {})
+    data["replaced"] = [one for one in data.get("replaced", ()) if one != vendor_id]
+    marks.put(tx, desk.customer_id, replace(mark, data=data))
 
 
 def reread(tx: Connection, desk: Desk, since: Instant | None, now: Instant) -> None:
@@ -101,22 +132,20 @@ def every(data: Mapping[str, Any] | None, cadence: float) -> float:
 def listen(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
     """After a round of the poll: was there anything that webhooks should have told of?"""
     queue.guard(tx, slot)
-    mark = marks.get(tx, desk.customer_id, desk.route.crm, NAME)
+    mark = desk.known(tx, desk.route.crm, NAME)
     data = mark.data or {}
     if not data.get("id") or data.get("began") is None:
         return
-    heard = sightings.heard(tx, desk.customer_id, desk.route.crm)
+    heard, unheard = sightings.hearing(tx, desk.customer_id, desk.route.crm, data["began"])
     if data.get("quiet"):
         if heard is not None and heard > data["quiet"]["noticed"]:
             _heard_again(tx, desk, mark, now)
-    elif (found := _silence(tx, desk, heard, data["began"], now)) is not None:
+    elif unheard >= roads.LEAST_MISSED and (found := _silence(tx, desk, heard, data["began"], now)) is not None:
         _gone_quiet(tx, desk, mark, found, now)
 
 
 def _silence(tx: Connection, desk: Desk, heard: Instant | None, began: Instant, now: Instant) -> roads.Silence | None:
     last = max(heard, began) if heard is not None else began
-    if sightings.unheard(tx, desk.customer_id, desk.route.crm, last) < roads.LEAST_MISSED:
-        return None
     shown = sightings.since(tx, desk.customer_id, desk.route.crm, min(last, now) - RHYTHM)
     return roads.silence(roads.changes(shown), heard, began, now)
 
@@ -127,6 +156,7 @@ def _gone_quiet(tx: Connection, desk: Desk, mark: Mark, found: roads.Silence, no
     marks.put(tx, desk.customer_id, replace(mark, due=now, data={**(mark.data or {}), "quiet": quiet}))
     journal.append(tx, desk.customer_id, [(now, None, "subscription_quiet", {"missed": found.missed})])
     telemetry.report(Event.warned, desk.customer_id, platform=desk.route.crm, reason="subscription_quiet")
+    raise_alert(tx, desk.customer_id, Kind.webhooks_quiet, desk.route.crm, {"missed": found.missed}, now)
     poll = marks.get(tx, desk.customer_id, desk.route.crm, CHANGED)
     soon = now + every({"quiet": quiet}, desk.route.cadence.crm_changed)
     if poll.due is not None and poll.due > soon:

@@ -18,12 +18,14 @@ import phonenumbers
 
 VERSION = 1
 FIELDS = ("first_name", "last_name", "email", "phone", "address")
+_packed = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
 ADDRESS_PARTS = ("street", "city", "state", "postal", "country")
 
 # Constant Contact cuts these (CC facts 3.2, size limits); a value cut there is a known lossy form.
 LIMITS = {"first_name": 50, "last_name": 50, "email": 80, "phone": 25}
 
 
+@lru_cache(maxsize=4096)
 def text(value: str | None) -> str:
     """NFC, trimmed, inner white space folded; empty where there is none."""
     return " ".join(unicodedata.normalize("NFC", value or "").split())
@@ -47,6 +49,15 @@ def e164(raw: str | None, region: str = "US") -> str | None:
     except phonenumbers.NumberParseException:
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@lru_cache(maxsize=65536)
+def region_of(raw: str | None, region: str = "US") -> str | None:
+    """The country of a number, by code; None where it cannot be told. `region`: of one that names none."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(raw or "", region))
+    except phonenumbers.NumberParseException:
+        return None
 
 
 def phone(raw: str | None, region: str = "US") -> str:
@@ -96,6 +107,7 @@ def address(value: Mapping[str, Any] | None) -> tuple[str, ...]:
     return (*folded, _part(parts.get("postal")).replace(" ", ""), country(parts.get("country")))
 
 
+@lru_cache(maxsize=4096)
 def _part(value: str | None) -> str:
     return " ".join(text(value).casefold().replace(",", " ").replace(".", " ").split())
 
@@ -127,5 +139,4 @@ def fits(field: str, audience: Any, crm: Any, region: str = "US") -> bool:
 
 def fingerprint(value: Any) -> str:
     """A short stable hash of any JSON-able value, bound to the canonicaliser's version."""
-    packed = json.dumps([VERSION, value], sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(packed.encode()).hexdigest()[:24]
+    return hashlib.sha256(_packed([VERSION, value]).encode()).hexdigest()[:24]

@@ -54,7 +54,12 @@ class Step:
     | audience | set_fields | record_id, values {field: name, phone {kind, raw} or address {kind, parts}}, was {field} |
     | audience | join, leave | record_id, list_ids |
     | audience | enrol | contact, individual, email, first_name, last_name, phone, address, list_ids, evidence |
+    | audience | import, import_one | feed, row, version, email, names, phone, address, custom, list_ids, kept, revive |
     | audience | tag_on, tag_off | record_id, list_ids [tag ids of the audience side] |
+
+    A row of a feed goes with others in one `import`, or alone; it has only what is said. `kept` are lists that the
+    person must be on still, `revive` says that a deleted contact may come back, `since` when an import dropped it,
+    `notes` what of it does not travel.
 
     A step that restores what a run has written has `undo` besides: {run, at, rows [ids of what was written], seen
     {value: what the other side says of it}}; an empty text in it empties the value.

@@ -274,6 +274,8 @@ def crm_false_is_ours(person: Person) -> bool:
 
 
 def with_act(person: Person, act: Act) -> Person:
-    """The person with an act more, which gets its id."""
-    name = [person.record_id, act.side, act.kind, act.direction, act.before, len(person.acts)]
+    """The person with an act more, which gets its id: of the vendor's own date where there is one, so that a database
+    that was put back finds again what was noted of it."""
+    when = act.before if act.at is None else act.at
+    name = [person.record_id, act.side, act.kind, act.direction, when, len(person.acts)]
     return replace(person, acts=(*person.acts, replace(act, id=fingerprint(name)[:12])))

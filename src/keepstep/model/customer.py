@@ -1,9 +1,14 @@
 """A customer's route: which two platforms are kept in step, and the policy that every decision follows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from keepstep.model.contact import Side
+from keepstep.model.feed import Feed
+
+# The word in the settings for a customer whose only side is the audience.
+NO_CRM = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +88,17 @@ class Cadence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """An enabled direction between two connections of one customer, with its mapping and policy."""
+    """An enabled direction between two connections of one customer, with its mapping and policy. crm: NO_CRM where the
+    customer has none and its audience side is only fed. feeds: by name."""
 
     customer_id: str
     audience: str = "constant_contact"
     crm: str = "virtuous"
     policy: Policy = field(default_factory=Policy)
     cadence: Cadence = field(default_factory=Cadence)
+    feeds: Mapping[str, Feed] = field(default_factory=dict)
+
+    @property
+    def alone(self) -> bool:
+        """Is there no CRM?"""
+        return self.crm == NO_CRM

@@ -19,14 +19,22 @@ from keepstep.model.answers import may_lift, stays_out
 from keepstep.model.brake import inferred_from, without_discarded
 from keepstep.model.canonical import email
 from keepstep.model.change import Lane, Step, a_step
-from keepstep.model.consent import RACED, false_kind, observe_crm, returned, standing, unlifted
+from keepstep.model.consent import (
+    RACED,
+    false_kind,
+    observe_audience,
+    observe_crm,
+    returned,
+    standing,
+    unlifted,
+)
 from keepstep.model.contact import AudienceContact, Consent, CrmContact, Individual, Method, Side
 from keepstep.model.customer import Policy
 from keepstep.model.enrol import Verdict, enrolments
 from keepstep.model.fields import Pair, compare, mail_of
 from keepstep.model.identify import Wanted, identified, needs_look_up
 from keepstep.model.match import confirm
-from keepstep.model.membership import crowded, labels_are_old, memberships, withheld
+from keepstep.model.membership import crowded, labels_are_old, memberships, wants_of, withheld
 from keepstep.model.notes import notes
 from keepstep.model.party import Act, Note, Party, Person, Readings, Setting, individual_of, primary_first
 from keepstep.model.restore import Scene, restoring
@@ -34,6 +42,8 @@ from keepstep.model.whereabouts import as_merged, carried, looked_for, reference
 
 __all__ = ["Decision", "Note", "Setting", "decide", "needs_look_up"]
 
+# Why people are left out where the customer has no CRM.
+NO_CRM = "no_crm"
 _BY_STAFF = {"reason": "Opted out in the CRM", "source": "Account"}
 Shut = Mapping[str, list[tuple[Individual, Method]]]
 
@@ -56,6 +66,8 @@ class Decision:
 
 def decide(party: Party, readings: Readings, setting: Setting) -> Decision:
     """Decide everything about one party. Deciding again on the same readings, with the steps done, decides nothing."""
+    if setting.alone:
+        return _without_crm(party, readings, setting)
     before = {person.record_id: len(person.acts) for person in party.people}
     readings = _since_it_spoke(party, readings)
     party, strangers = identified(party, readings, setting)
@@ -65,10 +77,10 @@ def decide(party: Party, readings: Readings, setting: Setting) -> Decision:
     for result in results:
         party = party.with_person(result.person)
     parked = {result.person.record_id: result.parked for result in results if result.parked}
-    rules = (readings, setting.labels, setting.policy, parked)
-    unheeded = [_note("tag_withheld", member, list_id=list_id) for member, list_id in withheld(party, *rules)]
-    crowds, old = crowded(party, *rules), labels_are_old(party, *rules)
-    party, sets = memberships(party, *rules)
+    wants = wants_of(party, readings, setting.labels, setting.policy, parked)
+    unheeded = [_note("tag_withheld", member, list_id=list_id) for member, list_id in withheld(wants)]
+    crowds, old = crowded(wants), labels_are_old(wants)
+    party, sets = memberships(party, wants)
     alone = enrolments(party, readings, setting)
     wanted = [*_opt_outs(party, readings), *(step for result in results for step in result.steps), *sets]
     wanted += alone.steps if alone else ()
@@ -77,7 +89,7 @@ def decide(party: Party, readings: Readings, setting: Setting) -> Decision:
     steps = _allowed(party, wanted)
     left_out = {result.person.record_id: result.left_out for result in results if result.left_out}
     people = _remembered([_stands(one, wanted, steps, crowds | parked, left_out) for one in party.people])
-    acts = tuple((person.record_id, act) for person in people for act in person.acts[before[person.record_id] :])
+    acts = _new_acts(people, before)
     said = (*(note for result in results for note in result.notes), *unheeded, *back)
     party = replace(party, people=people)
     moves = _moves(results, wanted)
@@ -90,6 +102,20 @@ def _since_it_spoke(party: Party, readings: Readings) -> Readings:
     spoke = {key: at for key, at in silent.items() if at is not None and key in readings.audience}
     known = {key: replace(readings.audience[key], previous_at=at) for key, at in spoke.items()}
     return replace(readings, audience={**readings.audience, **known}) if known else readings
+
+
+def _without_crm(party: Party, readings: Readings, setting: Setting) -> Decision:
+    """Where there is no CRM nobody is looked for and nothing is written there. What people chose is kept as ever, and
+    an opt-out that a write of ours fell upon is written again."""
+    before = {person.record_id: len(person.acts) for person in party.people}
+    for person in party.people:
+        if contact := readings.audience.get(person.record_id):
+            lines = readings.reports.get(person.record_id, ())
+            party = party.with_person(observe_audience(person, contact, lines, setting.policy))
+    wanted = _opt_outs(party, readings)
+    steps, left_out = _allowed(party, wanted), dict.fromkeys(before, NO_CRM)
+    people = _remembered([_stands(one, wanted, steps, {}, left_out) for one in party.people])
+    return Decision(party=replace(party, people=people), steps=steps, acts=_new_acts(people, before))
 
 
 # --- people who are linked -------------------------------------------------------------------------------------------
@@ -256,6 +282,10 @@ def _consent_in(pair: Pair, shut: Shut) -> Wanted:
 
 
 # --- assembling ------------------------------------------------------------------------------------------------------
+
+
+def _new_acts(people: Iterable[Person], before: Mapping[str, int]) -> tuple[tuple[str, Act], ...]:
+    return tuple((person.record_id, act) for person in people for act in person.acts[before[person.record_id] :])
 
 
 def _note(kind: str, record_id: str, **data: str) -> Note:

@@ -17,7 +17,7 @@ from keepstep.model.change import Step
 from keepstep.model.contact import AudienceContact, Consent
 from keepstep.model.decide import Decision, decide
 from keepstep.model.fields import NAMES, Terms, mail_of
-from keepstep.model.membership import STEPS, astray, forgotten
+from keepstep.model.membership import STEPS, astray, forgotten, wants_of
 from keepstep.model.party import Party, Person, Readings, Setting, individual_of, primary_first
 
 # mark: look at the party again. forget: take the base away, and look again. none: a person must look.
@@ -174,7 +174,7 @@ def _unexplained(person: Person, field: str, told: Collection[tuple[str, str]]) 
 
 def _astray(decision: Decision, readings: Readings, setting: Setting) -> list[Finding]:
     parked = {one.record_id: one.reason for one in decision.party.people if one.standing == "parked"}
-    found = astray(decision.party, readings, setting.labels, setting.policy, parked)
+    found = astray(wants_of(decision.party, readings, setting.labels, setting.policy, parked))
     return [_finding(record_id, f"list:{list_id}", "unexplained", "none") for record_id, list_id in found]
 
 

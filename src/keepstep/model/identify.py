@@ -135,7 +135,8 @@ def _stranger(party: Party, person: Person, contact: AudienceContact, found: Mat
     if is_left_alone(person) and person.submission is None:
         return Wanted(person, left_out="left_alone")
     if found is None:
-        return replace(_sent_again(party, person, contact), left_out=_left_out(contact, setting.policy))
+        left_out = _left_out(contact, setting.policy)
+        return replace(_sent_again(party, person, contact, left_out), left_out=left_out)
     if found.verdict == "same_person" and found.crm and found.individual:
         return _link(party, person, found.crm, found.individual)
     if found.verdict == "nobody":
@@ -143,12 +144,15 @@ def _stranger(party: Party, person: Person, contact: AudienceContact, found: Mat
     return Wanted(person, parked=found.reason)
 
 
-def _sent_again(party: Party, person: Person, contact: AudienceContact) -> Wanted:
-    """A submission that certainly never arrived goes again word for word, while its person may still be mailed, also
-    at the address that it says."""
+def _sent_again(party: Party, person: Person, contact: AudienceContact, left_out: str | None) -> Wanted:
+    """A submission that others of its night have overtaken goes again word for word, while its person may still be
+    mailed, also at the address that it says. Who opted out waits on: the row may be left to staff all the same, and run
+    beside a contact of ours it would open another one (Virtuous facts 10.3, 10.6)."""
     again = person.submission
     if again is None or again.state != "again":
         return Wanted(person)
+    if contact.consent is Consent.opted_out and left_out is None:
+        return Wanted(replace(person, submission=replace(again, state="waiting")))
     out = any(standing_out(person.acts, address) for address in (contact.email, again.sent.get("email")))
     if contact.consent is not Consent.opted_in or contact.deleted or out:
         return Wanted(replace(person, submission=None))

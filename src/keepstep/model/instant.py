@@ -1,6 +1,7 @@
 """Moments: seconds since 1970 in UTC, as a float. Vendors write dates in many dialects; inside there is one."""
 
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 
 Instant = float
 
@@ -10,8 +11,12 @@ def parse_instant(text: object) -> Instant | None:
 
     A stamp without a zone is UTC (Virtuous facts 6), a bare date is its midnight (CC facts 1, dates).
     """
-    if not isinstance(text, str):
-        return None
+    return _read(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=65536)
+def _read(text: str) -> Instant | None:
+    """Records are read again and again, and their stamps with them."""
     try:
         return _moment(text.strip())
     except (ValueError, OverflowError):
@@ -27,4 +32,4 @@ def _moment(text: str) -> Instant:
 
 def format_instant(at: Instant) -> str:
     """RFC 3339 in UTC with whole seconds, the form that both vendors take."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")[:19] + "Z"

@@ -42,36 +42,23 @@ def submitted_tags(lists: Iterable[str], labels: tuple[Label, ...], policy: Poli
     return [label.list_id for label in fit], [label.tag_name for label in fit]
 
 
-def memberships(
-    party: Party,
-    readings: Readings,
-    labels: tuple[Label, ...],
-    policy: Policy,
-    parked: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[Party, tuple[Step, ...]]:
-    """What lists and tags want of each other, and the party with what is agreed now seen. `parked`: who, and why."""
-    wants = _wants(party, readings, labels, policy, parked)
+def memberships(party: Party, wants: "Wants") -> tuple[Party, tuple[Step, ...]]:
+    """What lists and tags want of each other, and the party with what is agreed now seen."""
     for want in wants:
         party = want.agreed(party)
     steps = [step for want in wants for step in want.crm_steps()]
     return party, (*steps, *_list_steps(party.party_id, wants))
 
 
-def withheld(
-    party: Party, readings: Readings, labels: tuple[Label, ...], policy: Policy, parked: Mapping[str, str]
-) -> list[tuple[str, str]]:
+def withheld(wants: "Wants") -> list[tuple[str, str]]:
     """Record and list ids: for whom a tag that staff have added does nothing."""
-    wants = _wants(party, readings, labels, policy, parked)
     return [
         (seat.person.record_id, want.list_id) for want in wants if not want.waits for seat in want.meant() if seat.out
     ]
 
 
-def astray(
-    party: Party, readings: Readings, labels: tuple[Label, ...], policy: Policy, parked: Mapping[str, str]
-) -> list[tuple[str, str]]:
+def astray(wants: "Wants") -> list[tuple[str, str]]:
     """Record and list ids: tags on a household of which nobody is on the list, and nothing that we know says why."""
-    wants = _wants(party, readings, labels, policy, parked)
     return [(want.seats[0].person.record_id, want.list_id) for want in wants if want.astray()]
 
 
@@ -93,23 +80,18 @@ def forgotten(party: Party, list_id: str) -> Party:
     return party
 
 
-def crowded(
-    party: Party, readings: Readings, labels: tuple[Label, ...], policy: Policy, parked: Mapping[str, str]
-) -> dict[str, str]:
+def crowded(wants: "Wants") -> dict[str, str]:
     """Who is to be on more lists, or tags, than the audience side allows: the rest waits until one is left."""
-    wants = _wants(party, readings, labels, policy, parked)
     rooms, asked = _rooms(wants), Counter((want.label.kind, one) for want in wants for one in _of(want.joiners()))
     return {record_id: f"{kind}_limit" for (kind, record_id), many in asked.items() if many > rooms[kind, record_id]}
 
 
-def labels_are_old(
-    party: Party, readings: Readings, labels: tuple[Label, ...], policy: Policy, parked: Mapping[str, str]
-) -> bool:
+def labels_are_old(wants: "Wants") -> bool:
     """Has somebody left a list since the lists themselves were read?"""
-    return any(want.late for want in _wants(party, readings, labels, policy, parked))
+    return any(want.late for want in wants)
 
 
-def _rooms(wants: "list[_Want]") -> dict[tuple[str, str], int]:
+def _rooms(wants: "Wants") -> dict[tuple[str, str], int]:
     """How many more lists, or tags, each person has room for."""
     return {(want.label.kind, seat.person.record_id): MOST - len(seat.now) for want in wants for seat in want.seats}
 
@@ -165,7 +147,8 @@ def _seat(person: Person, contact: AudienceContact | None, parked: str | None, k
 def _seat_of(person: Person, readings: Readings, parked: str | None, kind: str) -> Seat:
     contact, known = readings.audience.get(person.record_id), readings.labels_at
     late = contact is not None and known is not None and contact.read_at > known
-    return replace(_seat(person, contact, parked, kind), late=late)
+    seat = _seat(person, contact, parked, kind)
+    return replace(seat, late=late) if late else seat
 
 
 def may_widen(person: Person, contact: AudienceContact | None, parked: str | None) -> bool:
@@ -174,9 +157,14 @@ def may_widen(person: Person, contact: AudienceContact | None, parked: str | Non
     return seat.readable and not seat.out and not seat.doubt
 
 
-def _wants(
-    party: Party, readings: Readings, labels: tuple[Label, ...], policy: Policy, parked: Mapping[str, str]
-) -> "list[_Want]":
+def wants_of(
+    party: Party,
+    readings: Readings,
+    labels: tuple[Label, ...],
+    policy: Policy,
+    parked: Mapping[str, str] = MappingProxyType({}),
+) -> "Wants":
+    """What each label wants of this party. `parked`: who, and why."""
     crm = readings.crm
     if crm is None or crm.merged_into or crm.archived:
         return []
@@ -304,7 +292,10 @@ class _Want:
         return [replace(step, inferred="absence" if self.tagged else None)]
 
 
-def _list_steps(party_id: str, wants: list[_Want]) -> list[Step]:
+Wants = list[_Want]
+
+
+def _list_steps(party_id: str, wants: Wants) -> list[Step]:
     """One step a person and kind, carrying all its lists, so that people with the same list set share a job."""
     moved: dict[str, dict[str, list[str]]] = {kind: {} for kinds in zip(*STEPS.values(), strict=True) for kind in kinds}
     rooms = _rooms(wants)

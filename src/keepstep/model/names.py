@@ -13,6 +13,7 @@
 
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from keepstep.model.canonical import text
 
@@ -156,6 +157,7 @@ def _spellings(words: tuple[str, ...]) -> set[str]:
     return {_unaccented(joined), _unaccented(joined.translate(_UMLAUTS))}
 
 
+@lru_cache(maxsize=4096)
 def _unaccented(value: str) -> str:
     split = unicodedata.normalize("NFKD", value.translate(_LETTERS))
     return "".join(sign for sign in split if not unicodedata.combining(sign))
@@ -169,6 +171,7 @@ def _parts(name: Name) -> _Parts:
     return _Parts(bare if bare or last else first, last, own or in_last or in_first)
 
 
+@lru_cache(maxsize=4096)
 def _words(value: str | None) -> tuple[str, ...]:
     """A mailbox that stands for a name is read as its words."""
     given = text(value).casefold().partition("@")[0].translate(_SILENT)

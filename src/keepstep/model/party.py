@@ -213,7 +213,7 @@ class Setting:
     """What a decision needs besides the party: the route's policy and labels, the moment, and one learned fact.
 
     `imports_opt_in`: a method made by this organization's import was once seen opted in. `stood`: when a standstill
-    ended, after which we may have forgotten what we wrote before.
+    ended, after which we may have forgotten what we wrote before. `alone`: the customer has no CRM.
     """
 
     policy: Policy
@@ -222,6 +222,7 @@ class Setting:
     imports_opt_in: bool = False
     stood: Instant | None = None
     bindings: tuple[Binding, ...] = ()
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +284,10 @@ def with_tag(party: Party, list_id: str, tagged: bool) -> Party:
     tags = set(party.tags or ()) | {list_id} if tagged else set(party.tags or ()) - {list_id}
     known = {list_id} | set(party.known if party.tags is not None else ())
     apart = without(party.apart, list_id) if tagged else party.apart
-    return replace(party, tags=_sorted(tags), known=_sorted(known), apart=apart)
+    seen = (_sorted(tags), _sorted(known), apart)
+    if seen == (party.tags, party.known, party.apart):
+        return party
+    return replace(party, tags=seen[0], known=seen[1], apart=seen[2])
 
 
 def without_household(person: Person) -> Person:

@@ -12,7 +12,7 @@ from keepstep.model.instant import Instant
 from keepstep.model.party import Restore
 from keepstep.model.toward import plain
 
-TAGS, JOINS, LEAVES = ("add_tag", "remove_tag"), ("join", "tag_on"), ("leave", "tag_off")
+TAGS, JOINS = ("add_tag", "remove_tag"), ("join", "tag_on")
 BACK = {"join": "leave", "leave": "join", "tag_on": "tag_off", "tag_off": "tag_on"}
 # What is written of a whole household: whoever of its members it was written for.
 SHARED = (*TAGS, "set_address", "set_custom")

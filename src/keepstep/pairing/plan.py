@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection
 
-from keepstep import queue
+from keepstep import filing, queue
 from keepstep.desk import Desk
 from keepstep.model.canonical import fingerprint
 from keepstep.model.change import Lane, Step
@@ -16,9 +16,10 @@ from keepstep.model.contact import CrmContact, Side
 from keepstep.model.decide import Decision, Setting
 from keepstep.model.enrol import KIND as ENROL
 from keepstep.model.errors import Transient
+from keepstep.model.feed import is_row
 from keepstep.model.foresee import after_enrolments, after_links
 from keepstep.model.instant import Instant
-from keepstep.model.party import Label, Party, Readings
+from keepstep.model.party import Label
 from keepstep.pairing import doubts
 from keepstep.pairing.progress import progress
 from keepstep.queue import StepRow
@@ -67,13 +68,15 @@ def planned_stage(desk: Desk) -> Literal["one_way", "both"]:
 
 
 def held(tx: Connection, desk: Desk, plan: Plan) -> list[StepRow]:
-    """The steps that a plan is made of. What crosses whatever is planned, and what the stage keeps, is no part of
-    it."""
+    """The steps that a plan is made of. What crosses whatever is planned, what the stage keeps, and what a feed brings
+    is no part of it."""
     two_ways = planned_stage(desk) == "both"
     return [
         row
         for row in queue.unsent(tx, desk.customer_id)
-        if (plan.first or row.lane != Lane.consent) and (two_ways or row.side == Side.crm or row.kind == "opt_out")
+        if (plan.first or row.lane != Lane.consent)
+        and (two_ways or row.side == Side.crm or row.kind == "opt_out")
+        and not is_row(row.party_id)
     ]
 
 
@@ -150,7 +153,7 @@ def _found(tx: Connection, desk: Desk, rows: Sequence[StepRow], drawing: Drawing
     homes = parties.party_of(tx, desk.customer_id, desk.route.crm, list(links))
     for contact in sorted(links):
         ids = sorted({*(step.party_id for step in links[contact]), *filter(None, [homes.get(contact)])})
-        decision = after_links(links[contact], _cases(tx, desk, ids), drawing.contacts[contact], drawing.setting)
+        decision = after_links(links[contact], filing.cases(tx, desk, ids), drawing.contacts[contact], drawing.setting)
         found.later += _mine(desk, decision)
         people = decision.party.people
         found.parked |= {one.record_id: one.reason for one in people if one.standing == "parked"}
@@ -173,24 +176,6 @@ def _after_enrolments(tx: Connection, desk: Desk, now: Sequence[Step], drawing: 
 def _mine(desk: Desk, decision: Decision) -> list[Step]:
     two_ways = planned_stage(desk) == "both"
     return [step for step in decision.steps if two_ways or step.side is Side.crm or step.kind == "opt_out"]
-
-
-def _cases(tx: Connection, desk: Desk, party_ids: Sequence[str]) -> list[tuple[Party, Readings]]:
-    found = readings.load(tx, desk.customer_id, party_ids)
-    there = readings.audience_of(tx, desk.shelf, found.values())
-    return [
-        (
-            party,
-            Readings(
-                audience={
-                    one.record_id: desk.audience.snapshot(*there[one.record_id][:2])
-                    for one in party.people
-                    if one.record_id in there
-                }
-            ),
-        )
-        for party in found.values()
-    ]
 
 
 # --- how it is told --------------------------------------------------------------------------------------------------

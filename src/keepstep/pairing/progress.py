@@ -43,6 +43,7 @@ def progress(tx: Connection, desk: Desk, now: Instant) -> Progress:
     """As it stands now."""
     sweeps = [marks.get(tx, desk.customer_id, getattr(desk.route, end), name) for end, name in FIRST_SWEEPS]
     ends = customers.connections(tx, desk.customer_id)
+    ends = [one for one in ends if one.platform in (desk.route.crm, desk.route.audience)]
     blocked = [(one.platform, one.reason or one.health) for one in ends if one.health == "blocked"]
     mine = select(func.count()).select_from(entry).where(entry.c.customer_id == desk.customer_id)
     return Progress(

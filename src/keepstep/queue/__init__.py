@@ -1,6 +1,6 @@
 """The durable queue. Plain functions of a connection; one call of `Database.run` is one transaction.
 
-    slots    the customer's mutex: claim, renew, guard, release
+    slots    the customer's mutex: claim, renew, guard, rest, release
     entries  "look at this party": put, take, forget, defer
     steps    decided writes that are not sent: replace, hold, let go
     jobs     vendor calls: form, send, settle, unresolved
@@ -11,9 +11,34 @@ release.
 Every transaction locks the slot row before any other row of the customer, `put` included: entry-then-slot deadlocks.
 """
 
-from keepstep.queue.entries import Entry, defer, forget, has_work, put, take
-from keepstep.queue.jobs import Job, State, form, give_back, job_states, send, settle, unresolved
-from keepstep.queue.slots import Fenced, Paused, Slot, claim, expire_leases, guard, next_claim, release, renew, wake
+from keepstep.queue.entries import Entry, defer, forget, put, take
+from keepstep.queue.jobs import (
+    Job,
+    Scale,
+    State,
+    form,
+    give_back,
+    job_states,
+    part,
+    quiet,
+    send,
+    settle,
+    take_out,
+    unresolved,
+)
+from keepstep.queue.slots import (
+    Fenced,
+    Paused,
+    Slot,
+    claim,
+    expire_leases,
+    guard,
+    next_claim,
+    release,
+    renew,
+    rest,
+    wake,
+)
 from keepstep.queue.steps import (
     StepRow,
     backlog,
@@ -33,6 +58,7 @@ __all__ = [
     "Fenced",
     "Job",
     "Paused",
+    "Scale",
     "Slot",
     "State",
     "StepRow",
@@ -45,23 +71,26 @@ __all__ = [
     "form",
     "give_back",
     "guard",
-    "has_work",
     "hold_instead",
     "hold_steps",
     "job_states",
     "let_go",
     "next_claim",
     "occupy",
+    "part",
     "put",
+    "quiet",
     "release",
     "renew",
     "replace_all_steps",
     "replace_steps",
+    "rest",
     "send",
     "settle",
     "steps_of",
     "steps_of_kinds",
     "take",
+    "take_out",
     "unresolved",
     "unsent",
     "visit",

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, delete, or_, select, update
-from sqlalchemy import exists as sql_exists
+from sqlalchemy import Connection, Integer, bindparam, case, delete, select, update
 
 from keepstep.database import upsert
 from keepstep.database.statements import Excluded
 from keepstep.model.change import Lane
 from keepstep.model.instant import Instant
 from keepstep.queue.slots import Slot, guard, wake
-from keepstep.schema.tables import entry, step
+from keepstep.schema.tables import entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +37,22 @@ _OF_LANE = (
     .limit(bindparam("most", type_=Integer))
 )
 
-_DUE = sql_exists().where(entry.c.customer_id == bindparam("customer"), entry.c.due <= bindparam("now"))
-_UNSENT = sql_exists().where(step.c.customer_id == bindparam("customer"), step.c.job_id.is_(None))
-_HAS_WORK = select(or_(_DUE, _UNSENT))
-_FORGOTTEN = delete(entry).where(
+_AS_SEEN = (
     entry.c.customer_id == bindparam("customer"),
     entry.c.party_id == bindparam("party"),
     entry.c.rev == bindparam("seen"),
+)
+_FORGOTTEN = delete(entry).where(*_AS_SEEN)
+_DEFERRED = update(entry).where(*_AS_SEEN).values(due=bindparam("at"), tries=entry.c.tries + 1)
+_TRIED = bindparam("tried", type_=entry.c.fingerprint.type)
+_DEFERRED_SO = (
+    update(entry)
+    .where(*_AS_SEEN)
+    .values(
+        due=bindparam("at"),
+        tries=case((entry.c.fingerprint.is_distinct_from(_TRIED), 1), else_=entry.c.tries + 1),
+        fingerprint=_TRIED,
+    )
 )
 
 
@@ -83,12 +91,6 @@ def _of_lane(tx: Connection, customer_id: str, lane: int, now: Instant, limit: i
     return [Entry(*row) for row in tx.execute(_OF_LANE, values)]
 
 
-def has_work(tx: Connection, slot: Slot, now: Instant) -> bool:
-    """Is there a due entry, or a step that no job carries, held ones included?"""
-    guard(tx, slot)
-    return bool(tx.execute(_HAS_WORK, {"customer": slot.customer_id, "now": now}).scalar_one())
-
-
 def forget(tx: Connection, slot: Slot, entries: Sequence[Entry]) -> None:
     """Done with these, unless they were put again since they were taken."""
     guard(tx, slot)
@@ -103,17 +105,8 @@ def defer(tx: Connection, slot: Slot, item: Entry, due: Instant, now: Instant, f
     An entry that was put again since it was taken is left as it is: a newer event is due by itself.
     """
     guard(tx, slot)
-    changed = entry.c.fingerprint.is_distinct_from(fingerprint)
-    tries = entry.c.tries + 1 if fingerprint is None else case((changed, 1), else_=entry.c.tries + 1)
-    values = {"due": max(due, now), "tries": tries}
-    if fingerprint is not None:
-        values["fingerprint"] = fingerprint
-    tx.execute(update(entry).where(*_as_seen(slot, item)).values(values))
-
-
-def _as_seen(slot: Slot, item: Entry) -> tuple[ColumnElement[bool], ...]:
-    return (
-        entry.c.customer_id == slot.customer_id,
-        entry.c.party_id == item.party_id,
-        entry.c.rev == item.rev,
-    )
+    asked = {"customer": slot.customer_id, "party": item.party_id, "seen": item.rev, "at": max(due, now)}
+    if fingerprint is None:
+        tx.execute(_DEFERRED, asked)
+    else:
+        tx.execute(_DEFERRED_SO, asked | {"tried": fingerprint})

@@ -1,7 +1,8 @@
 """Jobs: one vendor call each, with the steps it carries. Written down before the call, settled after it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    not_,
     or_,
     select,
     update,
@@ -24,13 +26,15 @@ from keepstep.database import portions
 from keepstep.model.instant import Instant
 from keepstep.queue.slots import Slot, guard, guard_active, sendable
 from keepstep.queue.steps import COLUMNS, StepRow, read_step
-from keepstep.schema.tables import job, step
+from keepstep.schema.tables import delivery, is_new, job, step
 
 State = Literal["done", "accepted", "unknown"]
 
 # Built once: every turn asks these, and building one costs more than running it.
 _MINE = job.c.customer_id == bindparam("customer")
 _ANY = select(sql_exists().where(_MINE))
+_UNREAD = sql_exists().where(delivery.c.customer_id == bindparam("customer"), is_new)
+_QUIET = select(not_(or_(sql_exists().where(_MINE), _UNREAD)))
 _INTENTS = select(job.c.id).where(_MINE, job.c.state == "intent")
 _UNANSWERED = (
     update(job)
@@ -48,6 +52,9 @@ _SENDABLE = (
     .order_by(step.c.lane, step.c.due, step.c.id)
     .limit(bindparam("most", type_=Integer))
 )
+_OF_GROUP = _SENDABLE.where(
+    step.c.side == bindparam("side"), step.c.kind == bindparam("kind"), step.c.grp == bindparam("group")
+)
 _CARRIED = (step.c.customer_id == bindparam("customer"), step.c.job_id == bindparam("job"))
 _FORMED = (
     update(step)
@@ -64,19 +71,45 @@ def _superseded() -> ColumnElement[bool]:
     return select(newer.c.id).where(*place, newer.c.job_id.is_(None)).exists()
 
 
-_ONE_OF_IT = (*_CARRIED, step.c.id == bindparam("which"))
-_STEP_SUPERSEDED = delete(step).where(*_ONE_OF_IT, _superseded())
-_STEP_AGAIN = update(step).where(*_ONE_OF_IT).values(job_id=None, due=bindparam("at"), tries=step.c.tries + 1)
+_SOME: BindParameter[Any] = bindparam("some", expanding=True)
+_SOME_OF_IT = (*_CARRIED, step.c.id.in_(_SOME))
+_STEPS_SUPERSEDED = delete(step).where(*_SOME_OF_IT, _superseded())
+_STEPS_AGAIN = (
+    update(step)
+    .where(*_SOME_OF_IT)
+    .values(job_id=None, due=bindparam("at"), tries=step.c.tries + bindparam("tried", type_=Integer))
+)
 _THESE: BindParameter[Any] = bindparam("jobs", expanding=True)
 _OF_THESE = (step.c.customer_id == bindparam("customer"), step.c.job_id.in_(_THESE))
 _INTENTS_OF = select(job.c.id).where(_MINE, job.c.id.in_(_THESE), job.c.state == "intent")
 _SUPERSEDED = delete(step).where(*_OF_THESE, _superseded())
 _UNSENT = update(step).where(*_OF_THESE).values(job_id=None)
 _UNSENT_UNTIL = update(step).where(*_OF_THESE).values(job_id=None, due=bindparam("at"))
+_SENT = (
+    update(job)
+    .where(_MINE, job.c.id == bindparam("which"), job.c.state == "intent")
+    .values(state="sent", sent_at=bindparam("at"))
+)
+_STATES = select(job.c.id, job.c.state).where(_MINE)
+_ENDED = delete(step).where(*_SOME_OF_IT)
+_OVER = delete(job).where(_MINE, job.c.id == bindparam("job"))
+_STORED = insert(job)
+_CARRYING = select(*COLUMNS).where(*_CARRIED).order_by(step.c.id)
 _GONE = delete(job).where(_MINE, job.c.id.in_(_THESE))
 
 # So many calls are more than a turn has time for; what is formed and not called costs as much as what is.
 MOST_JOBS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What the steps of one call may weigh together, each weighed by `weigh`."""
+
+    most: int
+    weigh: Callable[[StepRow], int]
+
+
+NO_SCALES: Mapping[str, Scale] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,28 +135,63 @@ def form(
     group_size: Callable[[str, str], int],
     new_id: Callable[[], str],
     limit: int = 2000,
+    scales: Mapping[str, Scale] = NO_SCALES,
 ) -> list[Job]:
-    """Put up to `limit` due steps into jobs with state intent, one side, kind and group a job, most urgent lane
-    first."""
+    """Put due steps into jobs with state intent, one side, kind and group a job, most urgent lane first.
+
+    `limit` steps are looked at. Of the groups whose jobs carry more than that, the first one is filled beyond it, and
+    the others wait for the next turn. scales: of the kinds whose steps are weighed besides being counted.
+    """
     guard(tx, slot)
-    rows = map(read_step, tx.execute(_SENDABLE, {"customer": slot.customer_id, "now": now, "most": limit}))
-    jobs = [_intent(new_id(), steps) for steps in _grouped(rows, group_size)[:MOST_JOBS]]
+    mine = {"customer": slot.customer_id, "now": now, "most": limit}
+    groups = _grouped(map(read_step, tx.execute(_SENDABLE, mine)), group_size, scales)
+    small = [group for group in groups if group_size(group[0].side, group[0].kind) <= limit]
+    large = [group for group in groups if group_size(group[0].side, group[0].kind) > limit][:1]
+    filled = [_filled(tx, slot, now, group, group_size, scales) for group in large]
+    jobs = [_intent(new_id(), steps) for steps in (*small[:MOST_JOBS], *filled)]
     if jobs:
         _store(tx, slot.customer_id, jobs)
     return jobs
 
 
-def _grouped(rows: "map[StepRow]", group_size: Callable[[str, str], int]) -> list[list[StepRow]]:
+def _grouped(
+    rows: Iterable[StepRow], group_size: Callable[[str, str], int], scales: Mapping[str, Scale]
+) -> list[list[StepRow]]:
     groups: list[list[StepRow]] = []
-    filling: dict[tuple[str, str, str], list[StepRow]] = {}
+    filling: dict[tuple[str, str, str], tuple[list[StepRow], int]] = {}
     for row in rows:
-        key = (row.side, row.kind, row.group)
-        group = filling.get(key)
-        if group is None or len(group) >= group_size(row.side, row.kind):
-            group = filling[key] = []
+        key, scale = (row.side, row.kind, row.group), scales.get(row.kind)
+        weight = scale.weigh(row) if scale else 0
+        group, heavy = filling.get(key, ([], 0))
+        full = len(group) >= group_size(row.side, row.kind) or (scale is not None and heavy + weight > scale.most)
+        if not group or full:
+            group, heavy = [], 0
             groups.append(group)
         group.append(row)
+        filling[key] = (group, heavy + weight)
     return groups
+
+
+def _filled(
+    tx: Connection,
+    slot: Slot,
+    now: Instant,
+    group: Sequence[StepRow],
+    group_size: Callable[[str, str], int],
+    scales: Mapping[str, Scale],
+) -> list[StepRow]:
+    """The first job of all due steps of a group."""
+    one = group[0]
+    most = group_size(one.side, one.kind)
+    of_it = {"side": one.side, "kind": one.kind, "group": one.group}
+    found = tx.execute(_OF_GROUP, {"customer": slot.customer_id, "now": now, "most": most, **of_it})
+    filled, heavy, scale = list[StepRow](), 0, scales.get(one.kind)
+    for row in map(read_step, found):
+        heavy += scale.weigh(row) if scale else 0
+        if filled and scale is not None and heavy > scale.most:
+            break
+        filled.append(row)
+    return filled
 
 
 def _intent(job_id: str, steps: Sequence[StepRow]) -> Job:
@@ -133,7 +201,7 @@ def _intent(job_id: str, steps: Sequence[StepRow]) -> Job:
 
 def _store(tx: Connection, customer_id: str, jobs: Sequence[Job]) -> None:
     rows = [{"id": item.id, "side": item.side, "kind": item.kind, "grp": item.group} for item in jobs]
-    tx.execute(insert(job), [{"customer_id": customer_id, **row} for row in rows])
+    tx.execute(_STORED, [{"customer_id": customer_id, **row} for row in rows])
     carried = [{"customer": customer_id, "job": item.id, "which": row.id} for item in jobs for row in item.steps]
     tx.execute(_FORMED, carried)
 
@@ -142,8 +210,7 @@ def send(tx: Connection, slot: Slot, job_id: str, now: Instant) -> None:
     """intent -> sent; commit this before a call that cannot be repeated. Raises Fenced, Paused; ValueError if it is no
     intent."""
     guard_active(tx, slot)
-    intent = (*_is(slot, job_id), job.c.state == "intent")
-    if tx.execute(update(job).where(*intent).values(state="sent", sent_at=now)).rowcount != 1:
+    if tx.execute(_SENT, {"customer": slot.customer_id, "which": job_id, "at": now}).rowcount != 1:
         raise ValueError(f"job {job_id} is not an intent")
 
 
@@ -159,11 +226,11 @@ def settle(
     done: Collection[int] = (),
     again: Mapping[int, Instant] | None = None,
     dead: Collection[int] = (),
+    tried: bool = True,
 ) -> None:
     """What became of a job. Done and dead steps are deleted, `again` ones ({step id: due}) are unsent again with tries
-    + 1, the rest stay
-    with the job. `accepted` and `unknown` are looked at from `look_at` on (None: at once). A job left without steps is
-    deleted.
+    + 1 where it was `tried`, the rest stay with the job. `accepted` and `unknown` are looked at from `look_at` on
+    (None: at once). A job left without steps is deleted.
 
     Raises Fenced; ValueError for an unknown job and for state done with a step nobody accounted for: unknown is never
     done.
@@ -176,18 +243,53 @@ def settle(
         raise ValueError(f"no job {job_id}")
     _delete_steps(tx, slot, job_id, [*done, *dead])
     if again:
-        mine = {"customer": slot.customer_id, "job": job_id}
-        tx.execute(_STEP_SUPERSEDED, [{**mine, "which": step_id} for step_id in again])
-        tx.execute(_STEP_AGAIN, [{**mine, "which": step_id, "at": due} for step_id, due in again.items()])
+        _unsend(tx, slot, job_id, again, tried)
     _close(tx, slot, job_id, state)
 
 
+def _unsend(tx: Connection, slot: Slot, job_id: str, again: Mapping[int, Instant], tried: bool) -> None:
+    by_due: dict[Instant, list[int]] = {}
+    for step_id, due in again.items():
+        by_due.setdefault(due, []).append(step_id)
+    mine = {"customer": slot.customer_id, "job": job_id}
+    for some in portions(list(again)):
+        tx.execute(_STEPS_SUPERSEDED, {**mine, "some": some})
+    for due, ids in by_due.items():
+        for some in portions(ids):
+            tx.execute(_STEPS_AGAIN, {**mine, "some": some, "at": due, "tried": int(tried)})
+
+
 def _close(tx: Connection, slot: Slot, job_id: str, state: State) -> None:
-    left = tx.execute(_LEFT, {"customer": slot.customer_id, "job": job_id}).scalar_one()
+    mine = {"customer": slot.customer_id, "job": job_id}
+    left = tx.execute(_LEFT, mine).scalar_one()
     if left and state == "done":
         raise ValueError(f"job {job_id} is done but {left} of its steps are not accounted for")
     if not left:
-        tx.execute(delete(job).where(*_is(slot, job_id)))
+        tx.execute(_OVER, mine)
+
+
+def part(tx: Connection, slot: Slot, job_id: str, parts: Mapping[str, Collection[int]], due: Instant) -> None:
+    """A job that was refused as a whole becomes unsent steps again, in the groups named for them."""
+    guard(tx, slot)
+    mine = {"customer": slot.customer_id, "jobs": [job_id]}
+    tx.execute(_SUPERSEDED, mine)
+    for group, ids in parts.items():
+        for some in portions(list(ids)):
+            values = {"job_id": None, "grp": group, "due": due, "tries": step.c.tries + 1}
+            tx.execute(update(step).where(*_carried(slot, job_id), step.c.id.in_(some)).values(values))
+    tx.execute(_GONE, mine)
+
+
+def take_out(tx: Connection, slot: Slot, job_id: str, ids: Collection[int], hold: str, now: Instant) -> None:
+    """These steps of an intent are unsent again, held, and as old as a decision of now; an intent without steps is
+    deleted."""
+    guard(tx, slot)
+    for some in portions(list(ids)):
+        mine = (*_carried(slot, job_id), step.c.id.in_(some))
+        tx.execute(update(step).where(*mine).values(job_id=None, hold=hold, since=now))
+    whole = {"customer": slot.customer_id, "job": job_id}
+    if not tx.execute(_LEFT, whole).scalar_one():
+        tx.execute(_OVER, whole)
 
 
 def give_back(tx: Connection, slot: Slot, job_ids: Collection[str], due: Instant | None = None) -> None:
@@ -217,15 +319,19 @@ def unresolved(tx: Connection, slot: Slot, now: Instant, settle_seconds: float =
     return [_read(tx, slot, row) for row in tx.execute(_TO_LOOK_AT, mine | {"now": now}).all()]
 
 
+def quiet(tx: Connection, slot: Slot) -> bool:
+    """Neither is a call under way nor does a delivery wait to be read: what nearly every turn finds."""
+    guard(tx, slot)
+    return bool(tx.execute(_QUIET, {"customer": slot.customer_id}).scalar_one())
+
+
 def job_states(tx: Connection, customer_id: str) -> dict[str, str]:
     """Every job under way with its state."""
-    return {
-        row.id: row.state for row in tx.execute(select(job.c.id, job.c.state).where(job.c.customer_id == customer_id))
-    }
+    return {row.id: row.state for row in tx.execute(_STATES, {"customer": customer_id})}
 
 
 def _read(tx: Connection, slot: Slot, row: Row[Any]) -> Job:
-    found = tx.execute(select(*COLUMNS).where(*_carried(slot, row.id)).order_by(step.c.id))
+    found = tx.execute(_CARRYING, {"customer": slot.customer_id, "job": row.id})
     steps = tuple(map(read_step, found))
     values = (row.side, row.kind, row.grp, row.state, row.vendor_id, row.look_at, row.sent_at, row.payload)
     return Job(row.id, *values, steps)
@@ -233,7 +339,7 @@ def _read(tx: Connection, slot: Slot, row: Row[Any]) -> Job:
 
 def _delete_steps(tx: Connection, slot: Slot, job_id: str, ids: Sequence[int]) -> None:
     for some in portions(ids):
-        tx.execute(delete(step).where(*_carried(slot, job_id), step.c.id.in_(some)))
+        tx.execute(_ENDED, {"customer": slot.customer_id, "job": job_id, "some": some})
 
 
 def _is(slot: Slot, job_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -16,15 +16,18 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy import exists as sql_exists
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from keepstep.database import upsert
 from keepstep.model.change import REPLACING, Lane
 from keepstep.model.errors import Problem
 from keepstep.model.instant import Instant
-from keepstep.schema.tables import customer, delivery, entry, job, mark, slot, step
+from keepstep.schema.tables import customer, delivery, entry, is_new, job, mark, slot, step
+from keepstep.state.places import KEEPER
 
 
 class Fenced(Problem):
@@ -47,20 +50,8 @@ class Slot:
 
 # Statements of every turn are built once: building one costs more than running it.
 _LOCKED = select(slot.c.wake, slot.c.fence).where(slot.c.customer_id == bindparam("customer")).with_for_update()
-_CLAIMED = (
-    update(slot)
-    .where(slot.c.customer_id == bindparam("customer"))
-    .values(fence=slot.c.fence + 1, lease_until=bindparam("until"), holder=bindparam("by"))
-    .returning(slot.c.fence)
-)
 _WOKEN = update(slot).where(slot.c.customer_id == bindparam("customer")).values(wake=bindparam("at"))
 _STATE = select(customer.c.state).where(customer.c.customer_id == bindparam("customer"))
-_RELEASED = (
-    update(slot)
-    .where(slot.c.customer_id == bindparam("customer"))
-    .values(wake=bindparam("at"), lease_until=0.0, holder=None)
-)
-
 # Which slot a transaction has locked and checked: the lock lasts until its end, so the second check would be a wasted
 # round trip.
 _guarded: "WeakKeyDictionary[RootTransaction, tuple[str, int]]" = WeakKeyDictionary()
@@ -90,36 +81,36 @@ def claim(tx: Connection, holder: str, now: Instant, lease: float, customer_id: 
     A slot is also due when a delivery waits that nobody read: the door's append touches no slot and may die before it
     wakes one.
     """
-    found = _first_due(tx, "wake", now, customer_id)
-    if found is None:
-        found = _first_due(tx, "unread", now, customer_id)
-    if found is None:
-        return None
-    fence = tx.execute(_CLAIMED, {"customer": found, "until": now + lease, "by": holder}).scalar_one()
-    claimed = Slot(found, fence, now + lease, holder)
-    _remember(tx, claimed)
-    return claimed
+    values: dict[str, object] = {"now": now, "until": now + lease, "by": holder}
+    if customer_id is not None:
+        values["customer"] = customer_id
+    for why in ("wake", "unread"):
+        found = tx.execute(_CLAIMED[why, customer_id is None], values).first()
+        if found is not None:
+            claimed = Slot(found.customer_id, found.fence, now + lease, holder)
+            _remember(tx, claimed)
+            return claimed
+    return None
 
 
-def _first_due(tx: Connection, why: str, now: Instant, customer_id: str | None) -> str | None:
-    values: dict[str, object] = {"now": now} if customer_id is None else {"now": now, "customer": customer_id}
-    found: str | None = tx.execute(_FIRST_DUE[why, customer_id is None], values).scalar_one_or_none()
-    return found
-
-
-def _due_first(why: str, anybody: bool) -> Select[Any]:
+def _claim(why: str, anybody: bool) -> ReturningUpdate[Any]:
+    """In one statement: the inner select locks one free slot, passing over those that others are claiming."""
+    free = slot.alias("free")
     # The customer is read apart from the lock: who pauses locks the customer row, never the slot.
-    active = sql_exists().where(customer.c.customer_id == slot.c.customer_id, customer.c.state == "active")
-    unread = sql_exists().where(delivery.c.customer_id == slot.c.customer_id, delivery.c.state == "new")
+    active = sql_exists().where(customer.c.customer_id == free.c.customer_id, customer.c.state == "active")
+    news = sql_exists().where(delivery.c.customer_id == free.c.customer_id, is_new)
     now = bindparam("now", type_=slot.c.wake.type)
-    due = slot.c.wake <= now if why == "wake" else unread
-    wanted = select(slot.c.customer_id).where(due, slot.c.lease_until <= now, active)
+    due = free.c.wake <= now if why == "wake" else news
+    wanted = select(free.c.customer_id).where(due, free.c.lease_until <= now, active)
     if not anybody:
-        wanted = wanted.where(slot.c.customer_id == bindparam("customer"))
-    return wanted.order_by(slot.c.wake, slot.c.customer_id).limit(1).with_for_update(skip_locked=True, of=slot)
+        wanted = wanted.where(free.c.customer_id == bindparam("customer"))
+    first = wanted.order_by(free.c.wake, free.c.customer_id).limit(1).with_for_update(skip_locked=True, of=free)
+    values = {"fence": slot.c.fence + 1, "lease_until": bindparam("until"), "holder": bindparam("by")}
+    mine = slot.c.customer_id == first.scalar_subquery()
+    return update(slot).where(mine).values(**values).returning(slot.c.customer_id, slot.c.fence)
 
 
-_FIRST_DUE = {(why, anybody): _due_first(why, anybody) for why in ("wake", "unread") for anybody in (True, False)}
+_CLAIMED = {(why, anybody): _claim(why, anybody) for why in ("wake", "unread") for anybody in (True, False)}
 
 
 def guard(tx: Connection, held: Slot) -> None:
@@ -160,22 +151,28 @@ def renew(tx: Connection, held: Slot, now: Instant, lease: float) -> Slot:
 
 
 def expire_leases(tx: Connection, at: Instant) -> None:
-    """Leases end no later than `at`: for a process that knows that every other holder is dead."""
-    tx.execute(update(slot).where(slot.c.lease_until > at).values(lease_until=at))
+    """Leases end no later than `at`: for a process that knows that every other worker is dead. The keeper of secrets
+    may be a command beside it."""
+    workers = slot.c.customer_id != KEEPER
+    tx.execute(update(slot).where(slot.c.lease_until > at, workers).values(lease_until=at))
 
 
 def release(tx: Connection, held: Slot, now: Instant) -> Instant | None:
     """Free the slot; returns when it is due next, None if nothing waits. Raises Fenced.
 
-    The lock is a statement of its own. A statement that waits for a lock keeps the snapshot it began with, so
-    `min(due)` inside the UPDATE
-    would not see an entry that was committed while it waited, and that entry would sleep for ever.
+    The lock is a statement of its own, before. A statement that waits for a lock keeps the snapshot it began with, so
+    `min(due)` inside it would not see an entry that was committed while it waited, and that entry would sleep for ever.
     """
     guard(tx, held)
-    due = tx.execute(_NEXT_DUE, {"customer": held.customer_id, "now": now}).one()
-    at = min((moment for moment in due if moment is not None), default=None)
-    tx.execute(_RELEASED, {"customer": held.customer_id, "at": at})
-    return at
+    found: Instant | None = tx.execute(_RELEASED, {"customer": held.customer_id, "now": now}).scalar_one()
+    return found
+
+
+def rest(tx: Connection, held: Slot, now: Instant) -> bool:
+    """Free the slot where no entry is due and no step waits that no job carries, held ones included; False where there
+    is work. Raises Fenced."""
+    guard(tx, held)
+    return tx.execute(_RESTED, {"customer": held.customer_id, "now": now}).first() is not None
 
 
 def sendable(customer_id: str | ColumnElement[str]) -> ColumnElement[bool]:
@@ -187,7 +184,8 @@ def sendable(customer_id: str | ColumnElement[str]) -> ColumnElement[bool]:
         flying.c.party_id == step.c.party_id,
         flying.c.side == step.c.side,
         flying.c.target == step.c.target,
-        flying.c.job_id.is_not(None),
+        # Not `is_not(None)`: SQLite takes that for a range, and reads all steps under way for every one that waits.
+        flying.c.job_id != "",
     )
     lost = step.alias("lost")
     unanswered = sql_exists().where(
@@ -204,27 +202,35 @@ def sendable(customer_id: str | ColumnElement[str]) -> ColumnElement[bool]:
     return and_(step.c.customer_id == customer_id, step.c.job_id.is_(None), step.c.hold.is_(None), free)
 
 
-def _next_due() -> Select[Any]:
+def _freed(*idle: ColumnElement[bool]) -> ReturningUpdate[Any]:
     who, now = bindparam("customer", type_=slot.c.customer_id.type), bindparam("now", type_=slot.c.wake.type)
-    unread = sql_exists().where(delivery.c.customer_id == who, delivery.c.state == "new")
-    moments: list[ColumnElement[Instant | None]] = [
-        select(func.min(entry.c.due)).where(entry.c.customer_id == who).scalar_subquery(),
-        select(func.min(step.c.due)).where(sendable(who)).scalar_subquery(),
-        select(func.min(func.coalesce(job.c.look_at, now))).where(job.c.customer_id == who).scalar_subquery(),
-        select(func.min(mark.c.due)).where(mark.c.customer_id == who).scalar_subquery(),
-        case((unread, now)),
-    ]
-    found: Select[Any] = select(*moments)  # type: ignore[assignment]  # the overloads end at ten columns
-    return found
+    news = sql_exists().where(delivery.c.customer_id == who, is_new)
+    moments = union_all(
+        select(func.min(entry.c.due).label("at")).where(entry.c.customer_id == who),
+        select(func.min(step.c.due)).where(sendable(who)),
+        select(func.min(func.coalesce(job.c.look_at, now))).where(job.c.customer_id == who),
+        select(func.min(mark.c.due)).where(mark.c.customer_id == who),
+        select(now).where(news),
+    ).subquery("moments")
+    at = select(func.min(moments.c.at)).scalar_subquery()
+    freed = update(slot).where(slot.c.customer_id == who, *idle).values(wake=at, lease_until=0.0, holder=None)
+    return freed.returning(slot.c.wake)
+
+
+_DUE = sql_exists().where(entry.c.customer_id == bindparam("customer"), entry.c.due <= bindparam("now"))
+_UNSENT = sql_exists().where(step.c.customer_id == bindparam("customer"), step.c.job_id.is_(None))
+_RELEASED, _RESTED = _freed(), _freed(~_DUE, ~_UNSENT)
 
 
 def _next_claim() -> Select[Any]:
     active = sql_exists().where(customer.c.customer_id == slot.c.customer_id, customer.c.state == "active")
-    at = case((slot.c.lease_until > slot.c.wake, slot.c.lease_until), else_=slot.c.wake)
-    return select(func.min(at)).where(active, slot.c.wake.is_not(None))
+    news = sql_exists().where(delivery.c.customer_id == slot.c.customer_id, is_new)
+    after_lease = or_(slot.c.lease_until > slot.c.wake, news)
+    at = case((after_lease, slot.c.lease_until), else_=slot.c.wake)
+    return select(func.min(at)).where(active, or_(slot.c.wake.is_not(None), news))
 
 
-_NEXT_DUE, _NEXT_CLAIM = _next_due(), _next_claim()
+_NEXT_CLAIM = _next_claim()
 
 
 def next_claim(tx: Connection) -> Instant | None:

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from sqlalchemy import Connection
 
+from keepstep import filing
 from keepstep.desk import Desk
 from keepstep.model.canonical import fingerprint
 from keepstep.model.contact import Side
 from keepstep.model.drift import Finding, Looked, look
 from keepstep.model.instant import Instant
-from keepstep.model.party import Party, Readings, Setting
-from keepstep.state import readings, reconciliations, reports
+from keepstep.model.party import Party, Setting
+from keepstep.state import reconciliations
 
 # A range grows with new parties until it is twice as long; then it is cut.
 PARTIES = 500
@@ -147,32 +148,5 @@ def deeply(
 
 def _looks(tx: Connection, desk: Desk, setting: Setting, party_ids: Sequence[str]) -> list[tuple[Party, Looked]]:
     told = reconciliations.conflicts_of(tx, desk.customer_id, party_ids)
-    found = cases(tx, desk, party_ids)
+    found = filing.cases(tx, desk, party_ids)
     return [(party, look(party, read, setting, told.get(party.party_id, ()))) for party, read in found]
-
-
-def cases(tx: Connection, desk: Desk, party_ids: Sequence[str]) -> list[tuple[Party, Readings]]:
-    """These parties with both sides as stored."""
-    found = readings.load(tx, desk.customer_id, party_ids)
-    here = readings.audience_of(tx, desk.shelf, found.values())
-    there = readings.crm_of(tx, desk.shelf, found.values())
-    before = readings.audience_before(tx, desk.shelf, found.values())
-    told = reports.of_records(tx, desk.customer_id, desk.route.audience, list(here))
-    return [(one, _readings(desk, one, here, there, before, told)) for one in found.values()]
-
-
-def _readings(
-    desk: Desk,
-    party: Party,
-    here: Mapping[str, Any],
-    there: Mapping[str, Any],
-    before: Mapping[str, Instant],
-    told: Mapping[str, Any],
-) -> Readings:
-    mine = [one.record_id for one in party.people if one.record_id in here]
-    audience = {
-        key: replace(desk.audience.snapshot(here[key][0], here[key][1]), previous_at=before.get(key)) for key in mine
-    }
-    raw = there.get(party.crm_id or "")
-    crm = desk.crm.snapshot(raw[0], raw[1]) if raw else None
-    return Readings(crm=crm, audience=audience, reports={key: told[key] for key in mine if key in told})

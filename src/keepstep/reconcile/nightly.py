@@ -12,17 +12,20 @@ from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
 from keepstep.desk import Chore, Desk
+from keepstep.model.alerts import Kind
 from keepstep.model.instant import Instant
 from keepstep.queue import Slot
 from keepstep.reconcile import compare, repair, survey
 from keepstep.reconcile.compare import Means, Tally
 from keepstep.reconcile.survey import Item
 from keepstep.state import dead_letters, journal, marks, reconciliations
+from keepstep.state.alerts import raise_alert
 from keepstep.state.marks import Mark
 from keepstep.telemetry import Event
 
 NAME = "reconcile"
-HOUR, YEAR = 3600.0, 365 * 86_400.0
+HOUR = 3600.0
+_ALERTS = {"drift_spike": Kind.drift_refused, "failed_spike": Kind.dead_letters_grow}
 Row = dict[str, Any]
 
 
@@ -83,7 +86,6 @@ def _ended(tx: Connection, desk: Desk, means: Means, data: Row, now: Instant) ->
     """The log, the journal's line, and whom to tell: each trouble once."""
     said = _said(tx, desk, means, data, now)
     journal.append(tx, desk.customer_id, [(now, None, "reconciled", said)])
-    reconciliations.prune(tx, desk.customer_id, now - YEAR)
     before: Row = data.get("last") or {}
     spike = said["failed"] > max(desk.route.policy.brake_floor, 2 * int(before.get("failed") or 0))
     last = {"failed": said["failed"], "refused": said["refused"], "spike": spike}
@@ -92,7 +94,10 @@ def _ended(tx: Connection, desk: Desk, means: Means, data: Row, now: Instant) ->
     ended = {"finished": now, "every": every, "last": last, "sighted": sighted}
     marks.put(tx, desk.customer_id, Mark(desk.route.audience, NAME, mark=now, due=now + every, data=ended))
     troubles = {"drift_spike": "refused", "failed_spike": "spike"}
-    return [reason for reason, name in troubles.items() if last[name] and not before.get(name)]
+    told = [reason for reason, name in troubles.items() if last[name] and not before.get(name)]
+    for reason in told:
+        raise_alert(tx, desk.customer_id, _ALERTS[reason], NAME, {"failed": said["failed"]}, now)
+    return told
 
 
 def _said(tx: Connection, desk: Desk, means: Means, data: Row, now: Instant) -> Row:

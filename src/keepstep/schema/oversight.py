@@ -42,7 +42,8 @@ sighting = Table(
     Index(None, "customer_id", "platform", "at"),
 )
 
-# The reconciliation log: append only, kept for a year. category: stuck | needs_update | missed | drift.
+# The reconciliation log: append only, kept as long as the settings say.
+# category: stuck | needs_update | missed | drift.
 reconciliation = Table(
     "reconciliation",
     metadata,

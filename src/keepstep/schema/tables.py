@@ -5,7 +5,7 @@ Tables without it:
 `permit` and `application_key`, which belong to an application key over all customers.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, literal_column, text
 
 from keepstep.schema import columns as c
 
@@ -33,16 +33,19 @@ connection = Table(
     c.json("data"),
 )
 
+# Sealed here (key_id, nonce, ciphertext), or kept elsewhere: `place` names provider, name and version of one immutable
+# value. A new value is always sealed here first and leaves when the provider has given it back.
 secret = Table(
     "secret",
     metadata,
     c.customer(),
     c.words("platform", key=True),
     c.words("field", key=True),
-    c.words("key_id"),
-    Column("nonce", LargeBinary, nullable=False),
-    Column("ciphertext", LargeBinary, nullable=False),
+    c.words("key_id", null=True),
+    Column("nonce", LargeBinary, nullable=True),
+    Column("ciphertext", LargeBinary, nullable=True),
     c.instant("updated"),
+    c.words("place", null=True),
 )
 
 # The customer's mutex. Free: lease_until <= now. Claimed: fence + 1, holder, lease_until ahead. Released: lease_until
@@ -81,6 +84,9 @@ delivery = Table(
     ),
     Index(None, "customer_id", "received"),
 )
+# Written out, not bound: only the value tells whether the partial index serves, so SQLite would compile a statement
+# that binds it anew at every execution, which took ten times as long as the statement.
+is_new = delivery.c.state == literal_column("'new'")
 
 # standing: linked -> parked | left_out | stub | gone, and back; reason says why. One record belongs to one party.
 alias = Table(
@@ -357,6 +363,7 @@ history = Table(
     c.words("kind"),
     c.json("body"),
     Index(None, "customer_id", "party_id", "id"),
+    Index(None, "customer_id", "at"),
     sqlite_autoincrement=True,
 )
 
@@ -371,10 +378,11 @@ journal = Table(
     c.words("kind"),
     c.json("data", null=True),
     Index(None, "customer_id", "party_id", "id"),
+    Index(None, "customer_id", "at"),
     sqlite_autoincrement=True,
 )
 
-# state: open -> replayed | discarded | closed, once. closed: its cause went away by itself.
+# state: open -> replayed | discarded | closed, once, at `resolved`. closed: its cause went away by itself.
 dead_letter = Table(
     "dead_letter",
     metadata,
@@ -389,7 +397,9 @@ dead_letter = Table(
     c.words("reason"),
     c.count("tries"),
     c.words("state", default="open"),
+    c.instant("resolved", null=True),
     Index(None, "customer_id", "state", "at"),
+    Index(None, "customer_id", "resolved"),
 )
 
 # A first connection, one a customer. state: reading -> open -> applied -> reading (planned again). While it is reading

@@ -11,7 +11,10 @@ from msgspec.structs import replace
 
 from keepstep.model.customer import Cadence, Policy, Route
 from keepstep.model.errors import Misconfigured
-from keepstep.settings import values
+from keepstep.model.feed import Feed
+from keepstep.model.retention import Retention
+from keepstep.settings import feeds, values
+from keepstep.settings import vault as safekeeping
 from keepstep.settings.reader import Parser, Reader
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -70,7 +73,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     service: Service
     platforms: Mapping[str, Platform]
     customers: Mapping[str, Customer]
+    vault: safekeeping.Vault = safekeeping.Vault()
     path: str | None = None
+    retention: Retention = Retention()
 
     def route(self, customer_id: str) -> Route:
         """The customer's route; all defaults where the file does not name the customer."""
@@ -105,12 +110,15 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """
     reader = Reader(path)
     document = reader.document()
-    top = reader.section(document, (), {"service": values.table, "platforms": values.table, "customers": values.table})
+    sections = ("service", "platforms", "customers", "retention", "vault")
+    top = reader.section(document, (), dict.fromkeys(sections, values.table))
     settings = Settings(
         service=_service(reader, top.get("service", {})),
         platforms={**PLATFORMS, **_platforms(reader, top.get("platforms", {}))},
         customers=_customers(reader, top.get("customers", {})),
         path=str(path) if path else None,
+        retention=_retention(reader, top.get("retention", {})),
+        vault=safekeeping.read(reader, top.get("vault", {})),
     )
     settings = _overridden(reader, settings, environ)
     if reader.problems:
@@ -127,6 +135,13 @@ def _service(reader: Reader, table: Mapping[str, Any]) -> Service:
         "log": values.choice("json", "text"),
     }
     return _anchored(Service(**reader.section(table, ("service",), known)), reader.path)
+
+
+def _retention(reader: Reader, table: Mapping[str, Any]) -> Retention:
+    known: dict[str, Parser] = dict.fromkeys((each.name for each in fields(Retention)), values.kept)
+    return Retention(
+        **reader.section(table, ("retention",), known | dict.fromkeys(values.KEPT_FOR_GOOD, values.for_good))
+    )
 
 
 def _anchored(service: Service, path: Path | None) -> Service:
@@ -169,22 +184,24 @@ def _customers(reader: Reader, tables: Mapping[str, Any]) -> dict[str, Customer]
         place = ("customers", name)
         if not _NAME.fullmatch(name):
             reader.wrong(place, "is no customer id; use up to 64 letters, digits, - and _")
-        given = reader.section(table, place, {"name": values.text, "route": values.table, "cadence": values.table})
+        given = reader.section(
+            table, place, {"name": values.text, "route": values.table, "cadence": values.table, "feeds": values.table}
+        )
         often = dict.fromkeys((each.name for each in fields(Cadence)), values.cadence)
         cadence = Cadence(**reader.section(given.get("cadence", {}), (*place, "cadence"), often))
-        route = _route(reader, name, given.get("route", {}), cadence)
+        route = _route(reader, name, given.get("route", {}), cadence, feeds.read(reader, name, given))
         found[name] = Customer(id=name, name=given.get("name", name), route=route)
     return found
 
 
-def _route(reader: Reader, name: str, table: Mapping[str, Any], cadence: Cadence) -> Route:
+def _route(reader: Reader, name: str, table: Mapping[str, Any], cadence: Cadence, fed: Mapping[str, Feed]) -> Route:
     known = {"audience": values.text, "crm": values.text, **_parsers(Policy)}
     given = reader.section(table, ("customers", name, "route"), known)
     ends = {key: given.pop(key) for key in ("audience", "crm") if key in given}
     policy = Policy(**given)
     for key, problem in values.contradictions(policy):
         reader.wrong(("customers", name, "route", key), problem)
-    return Route(customer_id=name, **ends, policy=policy, cadence=cadence)
+    return Route(customer_id=name, **ends, policy=policy, cadence=cadence, feeds=fed)
 
 
 def _parsers(kind: type) -> dict[str, Parser]:
@@ -240,4 +257,6 @@ def _overridden(reader: Reader, settings: Settings, environ: Mapping[str, str]) 
         reader.problems.append(
             f"environment: KEEPSTEP_CLOCK: virtual time with {far[0]}; only stand-ins on loopback keep it"
         )
+    if service.clock and safekeeping.far(settings.vault):
+        reader.wrong(("vault", "provider"), "is far away and time is virtual; name an endpoint on this machine")
     return settings

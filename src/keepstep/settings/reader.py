@@ -69,7 +69,8 @@ class Reader:
     def _header(self, lines: list[str], place: tuple[str, ...]) -> int | None:
         if not place:
             return 0
-        header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(_quoted(part) for part in place) + r"\s*(?:\.[^\]]*)?\]")
+        named = r"\s*\.\s*".join(_quoted(part) for part in place)
+        header = re.compile(r"\s*\[{1,2}\s*" + named + r"\s*(?:\.[^\]]*)?\]")
         return next((number for number, line in enumerate(lines, 1) if header.match(line)), None)
 
     def _key(self, lines: list[str], start: int, place: tuple[str, ...]) -> int | None:

@@ -7,7 +7,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Never
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -89,6 +89,23 @@ def cadence(value: Any) -> float:
     if seconds < _LEAST_CADENCE:
         raise ValueError('is too often: a chore runs at most once a minute; write "1m", "15 min", "hourly" or "daily"')
     return seconds
+
+
+# What proves that nobody is mailed against their will has no age.
+KEPT_FOR_GOOD = ("consent", "consent_ledger", "suppressions", "opt_outs")
+_LEAST_KEPT = 86_400.0
+
+
+def kept(value: Any) -> float:
+    """How long something is kept, in seconds: a day at least, since it is looked at once a day."""
+    seconds = duration(value)
+    if seconds < _LEAST_KEPT:
+        raise ValueError('is too short: what is old is forgotten once a day; write "1d" or more')
+    return seconds
+
+
+def for_good(_value: Any) -> Never:
+    raise ValueError("is kept for good: it proves that opt-outs were heard, and keeps them; leave the line out")
 
 
 def choice(*words: str) -> Callable[[Any], str]:

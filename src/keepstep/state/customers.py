@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, delete, func, or_, select, tuple_, update
 from sqlalchemy import Connection as Tx
-from sqlalchemy import and_, bindparam, delete, func, select, update
 
 from keepstep.database import replacing, upsert
 from keepstep.model.instant import Instant
-from keepstep.schema.tables import act, connection, customer, metadata, secret, slot
+from keepstep.schema.tables import act, connection, customer, mark, metadata, secret, slot
+from keepstep.state import places
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,18 @@ class Connection:
     data: Mapping[str, Any]
 
 
+# Whose secrets belong to no platform.
+OURS = "keepstep"
 # The operator's own account with a vendor, as a technology partner: secrets, a door and a slot like a customer's.
 PARTNER = "_partner"
 # In a customer's config: what paused it, where that was no person.
 PAUSED_BY = "paused_by"
+# There too: how far its removal has come.
+_REMOVAL = "removal"
 
 _CUSTOMER = (customer.c.customer_id, customer.c.state, customer.c.config, customer.c.created)
+_EVERY = select(*_CUSTOMER).order_by(customer.c.customer_id)
+_ONE = select(*_CUSTOMER).where(customer.c.customer_id == bindparam("customer"))
 _CONNECTION = (
     connection.c.customer_id,
     connection.c.platform,
@@ -59,14 +66,14 @@ def add(tx: Tx, customer_id: str, config: Mapping[str, Any], now: Instant) -> No
 
 
 def every(tx: Tx) -> list[Customer]:
-    """All, by id; not the operator's own account with a vendor (PARTNER)."""
-    found = (Customer(*row) for row in tx.execute(select(*_CUSTOMER).order_by(customer.c.customer_id)))
-    return [one for one in found if one.customer_id != PARTNER]
+    """All, by id; not what the operator keeps under an id that begins with _ (PARTNER, alerts.OPERATOR)."""
+    found = (Customer(*row) for row in tx.execute(_EVERY))
+    return [one for one in found if not one.customer_id.startswith("_")]
 
 
 def get(tx: Tx, customer_id: str) -> Customer | None:
     """One, or None."""
-    row = tx.execute(select(*_CUSTOMER).where(customer.c.customer_id == customer_id)).first()
+    row = tx.execute(_ONE, {"customer": customer_id}).first()
     return None if row is None else Customer(*row)
 
 
@@ -80,29 +87,92 @@ def resume(tx: Tx, customer_id: str) -> None:
     _turned(tx, customer_id, "active", None)
 
 
+def _held(tx: Tx, customer_id: str) -> Customer | None:
+    """One, locked: a person and a partner's delivery may change what paused it at the same moment."""
+    row = tx.execute(select(*_CUSTOMER).where(customer.c.customer_id == customer_id).with_for_update()).first()
+    return None if row is None else Customer(*row)
+
+
 def _turned(tx: Tx, customer_id: str, state: str, by: str | None) -> None:
-    known = get(tx, customer_id)
+    known = _held(tx, customer_id)
     if known is not None:
         config = {name: value for name, value in known.config.items() if name != PAUSED_BY}
         values = {"state": state, "config": config | ({PAUSED_BY: by} if by else {})}
         tx.execute(update(customer).where(customer.c.customer_id == customer_id).values(values))
 
 
+def removal(known: Customer) -> dict[str, Any] | None:
+    """How far the removal of a customer has come, as it was noted; None for one that nobody removes."""
+    found = known.config.get(_REMOVAL)
+    return None if found is None else dict(found)
+
+
+def note_removal(tx: Tx, customer_id: str, data: Mapping[str, Any] | None) -> None:
+    """Remember how far it has come; None: it is called off."""
+    known = _held(tx, customer_id)
+    if known is not None:
+        config = {name: value for name, value in known.config.items() if name != _REMOVAL}
+        values = {"config": config if data is None else config | {_REMOVAL: dict(data)}}
+        tx.execute(update(customer).where(customer.c.customer_id == customer_id).values(values))
+
+
+# --- erasing ---------------------------------------------------------------------------------------------------------
+
+_PIECE = 200
+# What stays: that an address, as a keyed hash, opted out, and when.
+_KEPT = (act.c.direction == "out", act.c.address_hash.is_not(None))
+_ANONYMOUS = {"party_id": "", "record_id": "", "evidence": None}
 # Without its key no kept hash could ever be compared again.
-_LEDGER_KEY = (secret.c.platform == "keepstep", secret.c.field == "ledger_key")
+LEDGER_KEY = (OURS, "ledger_key")
+_IS_LEDGER_KEY = (secret.c.platform == LEDGER_KEY[0], secret.c.field == LEDGER_KEY[1])
+_EXCEPT: Mapping[str, tuple[ColumnElement[bool], ...]] = {"act": _KEPT, "secret": _IS_LEDGER_KEY}
 
 
-def remove(tx: Tx, customer_id: str) -> None:
-    """Erase everything, slot first. What stays: that an address (as a keyed hash) opted out, and when, without any
-    record or person."""
+def tables() -> list[Table]:
+    """Every table with rows of customers, in the order of erasing: who somebody is comes last, so that what was begun
+    can be found and ended."""
+    mine = [table for table in metadata.sorted_tables if "customer_id" in table.c]
+    return sorted(mine, key=lambda table: (table is customer, table is slot))
+
+
+def counted(tx: Tx, customer_id: str) -> dict[str, int]:
+    """How many rows would be erased, by table; tables without any are left out."""
+    found: dict[str, int] = {table.name: tx.execute(_count_of(table, customer_id)).scalar_one() for table in tables()}
+    return {name: count for name, count in found.items() if count}
+
+
+def _count_of(table: Table, customer_id: str) -> Select[Any]:
+    return select(func.count()).select_from(table).where(*_erasable(table, customer_id))
+
+
+def _erasable(table: Table, customer_id: str) -> tuple[ColumnElement[bool], ...]:
+    stays = _EXCEPT.get(table.name)
+    return (table.c.customer_id == customer_id, *([~and_(*stays)] if stays else []))
+
+
+def kept_hashes(tx: Tx, customer_id: str) -> int:
+    """How many addresses stay on record as opted out, each as a keyed hash."""
+    mine = select(func.count(act.c.address_hash.distinct())).where(act.c.customer_id == customer_id, *_KEPT)
+    return tx.execute(mine).scalar_one()
+
+
+def erase(tx: Tx, customer_id: str) -> dict[str, int]:
+    """One piece: at most 200 rows of one table, slot first; how many by table, nothing once all is erased. What stays
+    of the ledger names no record and no person."""
     tx.execute(select(slot.c.fence).where(slot.c.customer_id == customer_id).with_for_update())
-    kept = (act.c.direction == "out", act.c.address_hash.is_not(None))
-    anonymous = {"party_id": "", "record_id": "", "evidence": None}
-    tx.execute(update(act).where(act.c.customer_id == customer_id, *kept).values(anonymous))
-    for table in metadata.sorted_tables:
-        if "customer_id" in table.c:
-            which = [~and_(*kept)] if table is act else [~and_(*_LEDGER_KEY)] if table is secret else []
-            tx.execute(delete(table).where(table.c.customer_id == customer_id, *which))
+    places.forget(tx, customer_id, [LEDGER_KEY])
+    named = or_(act.c.party_id != "", act.c.record_id != "", act.c.evidence.is_not(None))
+    some = select(act.c.id).where(act.c.customer_id == customer_id, *_KEPT, named).limit(_PIECE)
+    if tx.execute(update(act).where(act.c.id.in_(some)).values(_ANONYMOUS)).rowcount:
+        return {"act": 0}
+    for table in tables():
+        keys = list(table.primary_key.columns)
+        these = select(*keys).where(*_erasable(table, customer_id)).limit(_PIECE)
+        gone = tx.execute(delete(table).where(tuple_(*keys).in_(these))).rowcount
+        if gone:
+            return {table.name: gone}
+    tx.execute(delete(mark).where(mark.c.customer_id == PARTNER, mark.c.name == customer_id))
+    return {}
 
 
 def set_connection(tx: Tx, customer_id: str, platform: str, account_id: str | None, data: Mapping[str, Any]) -> None:
@@ -121,17 +191,6 @@ _CONNECTIONS = (
 def connections(tx: Tx, customer_id: str) -> list[Connection]:
     """All of a customer, by platform."""
     return [Connection(*row) for row in tx.execute(_CONNECTIONS, {"customer": customer_id})]
-
-
-# Built once: every turn asks it.
-_COUNT = (
-    select(func.count()).select_from(connection).where(connection.c.platform.in_(bindparam("these", expanding=True)))
-)
-
-
-def count(tx: Tx, platforms: Sequence[str]) -> int:
-    """How many connections to these platforms all customers have together."""
-    return tx.execute(_COUNT, {"these": list(platforms)}).scalar_one()
 
 
 def bind_account(tx: Tx, customer_id: str, platform: str, account_id: str) -> None:
@@ -171,10 +230,17 @@ def bound(tx: Tx, platform: str) -> list[str]:
     return sorted(tx.execute(select(connection.c.customer_id).where(*mine)).scalars())
 
 
-def plans(tx: Tx, platforms: Sequence[str]) -> list[Mapping[str, Any]]:
-    """What is known of all accounts' plans, as it was remembered."""
-    rows = tx.execute(select(connection.c.data).where(connection.c.platform.in_(platforms))).scalars()
-    return [row["plan"] for row in rows if row and row.get("plan")]
+# Built once: turns ask it.
+_TO = select(connection.c.customer_id, connection.c.platform, connection.c.data).where(
+    connection.c.platform.in_(bindparam("these", expanding=True))
+)
+
+
+def plans(tx: Tx, platforms: Sequence[str]) -> dict[tuple[str, str], Any]:
+    """(customer, platform) to the account's plan as it was remembered, None where it is not known, of everybody
+    connected to these platforms."""
+    rows = tx.execute(_TO, {"these": list(platforms)})
+    return {(who, platform): (data or {}).get("plan") for who, platform, data in rows}
 
 
 def remember(tx: Tx, customer_id: str, platform: str, data: Mapping[str, Any]) -> None:

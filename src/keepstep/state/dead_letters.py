@@ -4,10 +4,15 @@ went away by itself)."""
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Integer, bindparam, func, insert, select, update
 
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import dead_letter
+
+# Built once: every certificate asks them.
+_MINE = select(dead_letter).where(dead_letter.c.customer_id == bindparam("customer"))
+_OLDEST = _MINE.order_by(dead_letter.c.at, dead_letter.c.id).limit(bindparam("most", type_=Integer))
+_OLDEST_SO = _OLDEST.where(dead_letter.c.state == bindparam("being"))
 
 
 def add(
@@ -34,10 +39,8 @@ def of_customer(
     tx: Connection, customer_id: str, state: str | None = "open", limit: int = 1000
 ) -> list[dict[str, Any]]:
     """Oldest first; `state` None for all."""
-    mine = select(dead_letter).where(dead_letter.c.customer_id == customer_id)
-    if state is not None:
-        mine = mine.where(dead_letter.c.state == state)
-    rows = tx.execute(mine.order_by(dead_letter.c.at, dead_letter.c.id).limit(limit))
+    asked = {"customer": customer_id, "most": limit}
+    rows = tx.execute(_OLDEST, asked) if state is None else tx.execute(_OLDEST_SO, asked | {"being": state})
     return [dict(row) for row in rows.mappings()]
 
 
@@ -55,11 +58,11 @@ def get(tx: Connection, customer_id: str, letter_id: str) -> dict[str, Any] | No
 
 
 def resolve(
-    tx: Connection, customer_id: str, letter_id: str, state: Literal["replayed", "discarded", "closed"]
+    tx: Connection, customer_id: str, letter_id: str, state: Literal["replayed", "discarded", "closed"], now: Instant
 ) -> bool:
     """Close an open one; False if it is not there or closed already, so that a second replay does nothing."""
     mine = (dead_letter.c.customer_id == customer_id, dead_letter.c.id == letter_id, dead_letter.c.state == "open")
-    return tx.execute(update(dead_letter).where(*mine).values(state=state)).rowcount == 1
+    return tx.execute(update(dead_letter).where(*mine).values(state=state, resolved=now)).rowcount == 1
 
 
 def count(tx: Connection, customer_id: str) -> int:

@@ -3,29 +3,29 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Integer, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, func, select, update
 
 from keepstep.database import portions
-from keepstep.model.instant import Instant
-from keepstep.schema.tables import delivery
+from keepstep.schema.tables import delivery, is_new
 
-# Built once: every turn asks it.
+# Built once: every turn asks these.
+_SETTLED = (
+    update(delivery)
+    .where(delivery.c.customer_id == bindparam("customer"), delivery.c.id.in_(bindparam("some", expanding=True)))
+    .values(state=bindparam("to"))
+)
 _UNREAD = (
     select(delivery)
     .where(
         delivery.c.customer_id == bindparam("customer"),
         delivery.c.platform == bindparam("of"),
-        delivery.c.state == "new",
+        is_new,
     )
     .order_by(delivery.c.received, delivery.c.id)
     .limit(bindparam("most", type_=Integer))
 )
 
-_WAITING = (
-    select(delivery.c.platform)
-    .where(delivery.c.customer_id == bindparam("customer"), delivery.c.state == "new")
-    .distinct()
-)
+_WAITING = select(delivery.c.platform).where(delivery.c.customer_id == bindparam("customer"), is_new).distinct()
 
 
 def waiting(tx: Connection, customer_id: str) -> list[str]:
@@ -42,8 +42,7 @@ def unread(tx: Connection, customer_id: str, platform: str, limit: int = 200) ->
 def settle(tx: Connection, customer_id: str, ids: Sequence[str], state: Literal["parsed", "refused"]) -> None:
     """They were understood, or never will be."""
     for some in portions(ids):
-        mine = (delivery.c.customer_id == customer_id, delivery.c.id.in_(some))
-        tx.execute(update(delivery).where(*mine).values(state=state))
+        tx.execute(_SETTLED, {"customer": customer_id, "some": some, "to": state})
 
 
 def set_aside(tx: Connection, customer_id: str, platform: str) -> None:
@@ -59,16 +58,6 @@ def put_back(tx: Connection, customer_id: str, platform: str) -> None:
 def _moved(tx: Connection, customer_id: str, platform: str, before: str, after: str) -> None:
     mine = (delivery.c.customer_id == customer_id, delivery.c.platform == platform, delivery.c.state == before)
     tx.execute(update(delivery).where(*mine).values(state=after))
-
-
-def prune(tx: Connection, customer_id: str, before: Instant, most: int = 1000) -> int:
-    """Forget those that came before and were read, some at a time; how many more there may be."""
-    mine = (delivery.c.customer_id == customer_id, delivery.c.received < before)
-    read = delivery.c.state.in_(("parsed", "refused"))
-    ids = list(tx.execute(select(delivery.c.id).where(*mine, read).limit(most)).scalars())
-    for some in portions(ids):
-        tx.execute(delete(delivery).where(*mine, delivery.c.id.in_(some)))
-    return len(ids) if len(ids) == most else 0
 
 
 def counts(tx: Connection, customer_id: str) -> dict[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from keepstep.database import replacing, upsert
 from keepstep.model.custom import CustomField
@@ -21,11 +21,15 @@ class Field:
     reason: str | None = None
 
 
+_COLUMNS = (field.c.audience, field.c.crm, field.c.state, field.c.reason)
+# Built once: every decision asks it.
+_EVERY = select(*_COLUMNS).where(field.c.customer_id == bindparam("customer")).order_by(field.c.field_id)
+
+
 def every(tx: Connection, customer_id: str) -> list[Field]:
     """All of the customer, by field id."""
-    columns = (field.c.audience, field.c.crm, field.c.state, field.c.reason)
-    mine = select(*columns).where(field.c.customer_id == customer_id).order_by(field.c.field_id)
-    return [msgspec.convert(row, Field, from_attributes=True) for row in tx.execute(mine)]
+    found = tx.execute(_EVERY, {"customer": customer_id})
+    return [msgspec.convert(row, Field, from_attributes=True) for row in found]
 
 
 def put(tx: Connection, customer_id: str, known: Sequence[Field]) -> None:

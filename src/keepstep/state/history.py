@@ -29,7 +29,8 @@ class Past:
 
 _NAMES = ("at", "party_id", "kind", "body", "platform", "record_id")
 _COLUMNS = tuple(history.c[name] for name in _NAMES)
-# Built once: every decision asks it.
+# Built once: every decision asks these.
+_ADDED = insert(history)
 _NEWEST = (
     select(func.max(history.c.id))
     .where(
@@ -45,9 +46,7 @@ _LATEST = select(*_COLUMNS).where(history.c.id.in_(_NEWEST))
 def append(tx: Connection, customer_id: str, rows: Sequence[Past]) -> None:
     """Add rows."""
     if rows:
-        tx.execute(
-            insert(history), [{"customer_id": customer_id, **{n: getattr(row, n) for n in _NAMES}} for row in rows]
-        )
+        tx.execute(_ADDED, [{"customer_id": customer_id, **{n: getattr(row, n) for n in _NAMES}} for row in rows])
 
 
 def latest(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[str, Past]:

@@ -4,16 +4,24 @@ party's past over."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import alias, journal
 
 Line = tuple[Instant, str | None, str, Mapping[str, Any] | None]
 
-
+# An opt-out that a write of ours fell upon.
+RACED = "raced_optout"
 # Whole parties, or single people of one, became part of another; `from` is where they were before.
 CAME = ("merged", "moved")
+
+# Built once: building one costs more than running it, and every decision and every round asks these.
+_ADDED = insert(journal)
+_MINE = select(journal).where(journal.c.customer_id == bindparam("customer"))
+_OF_KIND_SINCE = _MINE.where(journal.c.kind == bindparam("word"), journal.c.at >= bindparam("moment")).order_by(
+    journal.c.id
+)
 
 
 def append(tx: Connection, customer_id: str, lines: Sequence[Line]) -> None:
@@ -21,7 +29,7 @@ def append(tx: Connection, customer_id: str, lines: Sequence[Line]) -> None:
     names = ("at", "party_id", "kind", "data")
     rows = [{"customer_id": customer_id, **dict(zip(names, line, strict=True))} for line in lines]
     if rows:
-        tx.execute(insert(journal), rows)
+        tx.execute(_ADDED, rows)
 
 
 def of_party(tx: Connection, customer_id: str, party_id: str, until: Instant | None = None) -> list[dict[str, Any]]:
@@ -72,6 +80,5 @@ def count(tx: Connection, customer_id: str, kind: str) -> int:
 
 def since(tx: Connection, customer_id: str, kind: str, at: Instant, side: str | None = None) -> list[dict[str, Any]]:
     """The lines of a kind since a moment, of one side where it is named, oldest first."""
-    mine = (journal.c.customer_id == customer_id, journal.c.kind == kind, journal.c.at >= at)
-    rows = tx.execute(select(journal).where(*mine).order_by(journal.c.id)).mappings()
+    rows = tx.execute(_OF_KIND_SINCE, {"customer": customer_id, "word": kind, "moment": at}).mappings()
     return [dict(row) for row in rows if side is None or (row["data"] or {}).get("side") == side]

@@ -4,7 +4,7 @@ the audience side), none: a tag that is no list's, under the id `tag:ID`."""
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from keepstep.database import portions, replacing, upsert
 from keepstep.schema.tables import label
@@ -32,12 +32,13 @@ _COLUMNS = (
     label.c.reason,
     label.c.kind,
 )
+# Built once: every decision asks it.
+_EVERY = select(*_COLUMNS).where(label.c.customer_id == bindparam("customer")).order_by(label.c.list_id)
 
 
 def every(tx: Connection, customer_id: str) -> list[Label]:
     """All of the customer, by list id."""
-    mine = select(*_COLUMNS).where(label.c.customer_id == customer_id).order_by(label.c.list_id)
-    return [Label(*row) for row in tx.execute(mine)]
+    return [Label(*row) for row in tx.execute(_EVERY, {"customer": customer_id})]
 
 
 def put(tx: Connection, customer_id: str, labels: Sequence[Label]) -> None:

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, select
 
 from keepstep.model import enrol
 from keepstep.model.canonical import fingerprint
+from keepstep.model.feed import is_row
 from keepstep.model.party import Party, Person
 from keepstep.schema.tables import journal
-from keepstep.state import history, readings, snapshots
+from keepstep.state import feeds, history, readings, snapshots
 
 Letter = Mapping[str, Any]
 REFUSALS = {
@@ -84,11 +85,14 @@ def survivor(tx: Connection, customer_id: str, party_id: str | None) -> str | No
 
 def is_moot(tx: Connection, customer_id: str, letter: Letter, platform: str | None = None) -> bool:
     """Is its cause gone? A refused write: nothing is held back for it any more. A decision: there was one since. A
-    record (of `platform`): it could be stored since."""
+    record (of `platform`): it could be stored since. A feed's row: another thing became of it."""
     if letter["kind"] == "poison":
         record_id = str(letter["payload"]["record_id"])
         read = snapshots.get(tx, customer_id, platform, [record_id]) if platform else {}
         return record_id in read and read[record_id][1] > letter["at"]
+    if is_row(letter["party_id"] or ""):
+        row = feeds.load(tx, customer_id, [letter["party_id"]]).get(letter["party_id"])
+        return row is None or row.state != "dead"
     found = about(tx, customer_id, letter)
     if letter["kind"] == "decide":
         last = history.latest(tx, customer_id, [found.party.party_id]) if found.party else {}

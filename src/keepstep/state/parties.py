@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, case, delete, select, update
 
 from keepstep.database import portions, replacing, upsert
 from keepstep.database.statements import Excluded
@@ -52,8 +52,32 @@ _HOLDERS = (
     )
     .order_by(*_HOLDER)
 )
+_RECORDS = (
+    select(alias.c.record_id)
+    .where(
+        alias.c.customer_id == bindparam("customer"), alias.c.platform == bindparam("of"), alias.c.party_id.in_(_SOME)
+    )
+    .order_by(alias.c.record_id)
+)
 _CUSTODY = select(custody.c.party_id, *_HELD).where(
     custody.c.customer_id == bindparam("customer"), custody.c.party_id.in_(_SOME)
+)
+
+_HOLDS_NOTHING = delete(custody).where(
+    custody.c.customer_id == bindparam("customer"), custody.c.party_id == bindparam("party")
+)
+_STANDS = (
+    update(alias)
+    .where(
+        alias.c.customer_id == bindparam("customer"),
+        alias.c.platform == bindparam("of"),
+        alias.c.record_id == bindparam("which"),
+    )
+    .values(
+        standing=bindparam("to"),
+        reason=bindparam("why"),
+        since=case((alias.c.standing == bindparam("to"), alias.c.since), else_=bindparam("at")),
+    )
 )
 
 
@@ -159,9 +183,8 @@ def set_standing(
     reason: str | None = None,
 ) -> None:
     """Change a record's standing; `since` moves only if it is another one."""
-    record = _record(customer_id, platform, record_id)
-    tx.execute(update(alias).where(*record, alias.c.standing != standing).values(since=now))
-    tx.execute(update(alias).where(*record).values(standing=standing, reason=reason))
+    values = {"customer": customer_id, "of": platform, "which": record_id, "to": standing, "why": reason, "at": now}
+    tx.execute(_STANDS, values)
 
 
 def drop_alias(tx: Connection, customer_id: str, platform: str, record_id: str) -> None:
@@ -195,10 +218,18 @@ def custody_of(
     return {party_id: sorted(rows) for party_id, rows in found.items()}
 
 
+def records_of(tx: Connection, customer_id: str, platform: str, party_ids: Sequence[str]) -> list[str]:
+    """The records of a platform that belong to these parties."""
+    found: list[str] = []
+    for some in portions(party_ids):
+        found += tx.execute(_RECORDS, {"customer": customer_id, "of": platform, "some": some}).scalars()
+    return found
+
+
 def set_custody(tx: Connection, customer_id: str, party_id: str, rows: Sequence[tuple[str, str, str, str]]) -> None:
     """These (kind, value, platform, record id) are all that the party holds; a record's value held under another party
     moves here."""
-    tx.execute(delete(custody).where(custody.c.customer_id == customer_id, custody.c.party_id == party_id))
+    tx.execute(_HOLDS_NOTHING, {"customer": customer_id, "party": party_id})
     names = ("kind", "value", "platform", "record_id")
     held = [dict(zip(names, row, strict=True)) for row in sorted(set(rows))]
     owner = {"customer_id": customer_id, "party_id": party_id}

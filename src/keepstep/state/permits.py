@@ -8,7 +8,10 @@ in equal parts, so
 that no claim has to read a row which somebody else holds.
 """
 
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from keepstep.database import upsert
 from keepstep.model.instant import Instant
@@ -23,26 +26,24 @@ _DAY = 86_400
 _SOON = 0.02
 
 
-# Built once: every call asks these.
-_FREE = (
-    select(permit.c.n, permit.c.day, permit.c.used)
-    .where(
-        permit.c.key == bindparam("of"),
-        permit.c.free_at <= bindparam("now"),
-        permit.c.stop <= bindparam("now"),
-        or_(permit.c.day != bindparam("today"), permit.c.used < bindparam("share")),
+def _take() -> ReturningUpdate[Any]:
+    """In one statement: the inner select locks one free permit, passing over those that others are claiming."""
+    free, today = permit.alias("free"), bindparam("today", type_=permit.c.day.type)
+    mine = free.c.key == bindparam("of")
+    unused = or_(free.c.day != today, free.c.used < bindparam("share"))
+    wanted = select(free.c.n).where(mine, free.c.free_at <= bindparam("now"), free.c.stop <= bindparam("now"), unused)
+    first = wanted.order_by(free.c.free_at, free.c.n).limit(1).with_for_update(skip_locked=True, of=free)
+    used = case((permit.c.day == today, permit.c.used + 1), else_=1)
+    return (
+        update(permit)
+        .where(permit.c.key == bindparam("of"), permit.c.n == first.scalar_subquery())
+        .values(free_at=bindparam("until"), day=today, used=used)
+        .returning(permit.c.n)
     )
-    .order_by(permit.c.free_at, permit.c.n)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
-_TAKEN = (
-    update(permit)
-    .where(permit.c.key == bindparam("of"), permit.c.n == bindparam("which"))
-    .values(free_at=bindparam("until"), day=bindparam("today"), used=bindparam("count"))
-)
 
 
+# Built once: every call asks these.
+_TAKEN = _take()
 _BACK_AT = (
     update(permit)
     .where(permit.c.key == bindparam("of"), permit.c.n == bindparam("which"))
@@ -56,7 +57,8 @@ def claim(
 ) -> tuple[int | None, Instant]:
     """(permit, when its hold ends), or (None, when to ask again). `hold` is the call's timeout and a second."""
     day = int(now // _DAY)
-    row = tx.execute(_FREE, {"of": key, "now": now, "today": day, "share": limit // rows}).first()
+    asked = {"of": key, "now": now, "today": day, "share": limit // rows, "until": now + hold}
+    row = tx.execute(_TAKEN, asked).first()
     if row is None:
         made = _make_rows(tx, key, rows)
         return (
@@ -64,8 +66,6 @@ def claim(
             if made
             else (None, _next_free(tx, key, now, limit // rows))
         )
-    used = row.used + 1 if row.day == day else 1
-    tx.execute(_TAKEN, {"of": key, "which": row.n, "until": now + hold, "today": day, "count": used})
     return row.n, now + hold
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from keepstep.database import portions, upsert
 from keepstep.model.instant import Instant
@@ -23,11 +23,13 @@ class Plan:
 
 
 _COLUMNS = (plan.c.state, plan.c.first, plan.c.made, plan.c.checksum, plan.c.doc)
+# Built once: every decision asks it.
+_ONE = select(*_COLUMNS).where(plan.c.customer_id == bindparam("customer"))
 
 
 def get(tx: Connection, customer_id: str) -> Plan | None:
     """The customer's plan, or None."""
-    row = tx.execute(select(*_COLUMNS).where(plan.c.customer_id == customer_id)).first()
+    row = tx.execute(_ONE, {"customer": customer_id}).first()
     return None if row is None else Plan(*row)
 
 

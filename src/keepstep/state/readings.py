@@ -21,13 +21,15 @@ Raw = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """Where one customer's readings are filed: the names of its two platforms, how references of ours look, and what
-    becomes of contacts whom only the CRM has: leave, external or create."""
+    becomes of contacts whom only the CRM has: leave, external or create; `under`: what did so far, None where that was
+    not read."""
 
     customer_id: str
     audience: str
     crm: str
     source: str
     crm_only: str = "leave"
+    under: str | None = None
 
 
 def read_party(doc: Mapping[str, Any]) -> Party:
@@ -117,7 +119,7 @@ def file_crm(
     homes = parties.party_of(tx, shelf.customer_id, shelf.crm, [record_id for record_id, _, _ in records])
     ours = [row for row in records if row[0] in homes or _references(shelf, row[2])]
     others = [row for row in records if row[0] not in homes and not _references(shelf, row[2])]
-    if others:
+    if others and shelf.under != shelf.crm_only:
         strangers.under(tx, shelf.customer_id, shelf.crm, shelf.crm_only, now)
     fresh = _remembered(tx, shelf, [contact for _, _, contact in others], now)
     ours += [row for row in others if row[0] in fresh]

@@ -44,12 +44,6 @@ def since(tx: Connection, customer_id: str, at: Instant) -> list[Row]:
     return [dict(row) for row in rows]
 
 
-def prune(tx: Connection, customer_id: str, before: Instant) -> None:
-    """Forget what is older (Virtuous facts 16.9: kept for a year)."""
-    old = (reconciliation.c.customer_id == customer_id, reconciliation.c.at < before)
-    tx.execute(delete(reconciliation).where(*old))
-
-
 # --- ranges ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
+from sqlalchemy import Connection, bindparam, func, select
 
 from keepstep.database import canonical_json, portions, upsert
 from keepstep.model.instant import Instant
@@ -23,12 +23,23 @@ _MINE = (sighting.c.customer_id == bindparam("customer"), sighting.c.platform ==
 _KNOWN = select(sighting.c.record_id, sighting.c.stamp).where(
     *_MINE, sighting.c.record_id.in_(bindparam("some", expanding=True))
 )
-_HEARD = select(sighting.c.at).where(*_MINE, sighting.c.source == "hook").order_by(sighting.c.at.desc()).limit(1)
-_UNHEARD = (
-    select(func.count())
-    .select_from(sighting)
-    .where(*_MINE, sighting.c.at > bindparam("since"), sighting.c.source != "hook")
+_SINCE = select(sighting).where(*_MINE, sighting.c.at >= bindparam("since"))
+_SENT = (
+    select(submission.c.party_id, func.min(submission.c.since))
+    .where(submission.c.customer_id == bindparam("customer"), submission.c.since >= bindparam("moment"))
+    .group_by(submission.c.party_id)
 )
+_HEARD = select(sighting.c.at).where(*_MINE, sighting.c.source == "hook").order_by(sighting.c.at.desc()).limit(1)
+# How often polls showed something since the last webhook came, or since `began`, is asked after each of their rounds.
+_POLLED = sighting.alias("polled")
+_UNHEARD = select(func.count()).where(
+    _POLLED.c.customer_id == bindparam("customer"),
+    _POLLED.c.platform == bindparam("of"),
+    _POLLED.c.at > bindparam("began"),
+    _POLLED.c.at > func.coalesce(_HEARD.scalar_subquery(), bindparam("began")),
+    _POLLED.c.source != "hook",
+)
+_HEARING = select(_HEARD.scalar_subquery(), _UNHEARD.scalar_subquery())
 
 
 def stamp_of(changed_at: Instant | None, raw: object) -> str:
@@ -79,28 +90,17 @@ def heard(tx: Connection, customer_id: str, platform: str) -> Instant | None:
     return at
 
 
-def unheard(tx: Connection, customer_id: str, platform: str, since: Instant) -> int:
-    """How much polls showed since, whoever told of it: a cheap question before the dear one."""
-    these = {"customer": customer_id, "of": platform, "since": since}
-    return int(tx.execute(_UNHEARD, these).scalar_one())
-
-
-def prune(tx: Connection, customer_id: str, before: Instant, most: int = 1000) -> int:
-    """Forget what was seen before, some at a time; how many more there may be."""
-    mine = (sighting.c.customer_id == customer_id, sighting.c.at < before)
-    keys = [sighting.c.platform, sighting.c.record_id, sighting.c.stamp, sighting.c.source]
-    found = list(tx.execute(select(*keys).where(*mine).limit(most)))
-    for some in portions([tuple(row) for row in found], 200):
-        tx.execute(delete(sighting).where(*mine, tuple_(*keys).in_(some)))
-    return len(found) if len(found) == most else 0
+def hearing(tx: Connection, customer_id: str, platform: str, began: Instant) -> tuple[Instant | None, int]:
+    """When a webhook about a record came last, and how much polls showed since then, or since `began` where that is
+    later, whoever told of it."""
+    heard, unheard = tx.execute(_HEARING, {"customer": customer_id, "of": platform, "began": began}).one()
+    return heard, unheard
 
 
 def since(tx: Connection, customer_id: str, platform: str, at: Instant) -> list[Sighting]:
     """Everything that was shown since a moment, and made since then; what answers our own writes says so."""
-    mine = (sighting.c.customer_id == customer_id, sighting.c.platform == platform, sighting.c.at >= at)
-    rows = [
-        row for row in tx.execute(select(sighting).where(*mine)) if row.stamp.startswith("#") or float(row.stamp) >= at
-    ]
+    found = tx.execute(_SINCE, {"customer": customer_id, "of": platform, "since": at})
+    rows = [row for row in found if row.stamp.startswith("#") or float(row.stamp) >= at]
     ours = _ours(tx, customer_id, platform, at, [(row.record_id, row.stamp, row.at) for row in rows])
     return [_sighting(row, (row.record_id, row.stamp) in ours) for row in rows]
 
@@ -145,6 +145,4 @@ def _written(tx: Connection, customer_id: str, at: Instant) -> Mapping[str, list
 
 def _sent(tx: Connection, customer_id: str, at: Instant) -> Mapping[str, Instant]:
     """Party to the moment at which one of it was first sent to be created."""
-    mine = (submission.c.customer_id == customer_id, submission.c.since >= at)
-    of_party = select(submission.c.party_id, func.min(submission.c.since)).where(*mine)
-    return {row[0]: row[1] for row in tx.execute(of_party.group_by(submission.c.party_id))}
+    return {row[0]: row[1] for row in tx.execute(_SENT, {"customer": customer_id, "moment": at})}

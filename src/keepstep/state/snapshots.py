@@ -19,6 +19,7 @@ _SOME = (
     snapshot.c.record_id.in_(bindparam("some", expanding=True)),
 )
 _READ = select(snapshot.c.record_id, snapshot.c.body, snapshot.c.read_at, snapshot.c.whole).where(*_SOME)
+_STORED = select(snapshot.c.record_id, snapshot.c.body, snapshot.c.read_at, snapshot.c.previous_at).where(*_SOME)
 _BEFORE = select(snapshot.c.record_id, snapshot.c.previous_at).where(*_SOME, snapshot.c.previous_at.is_not(None))
 
 
@@ -33,15 +34,22 @@ def store(
     reader, so its order is the true one even where clocks disagree.
     """
     newest = {row[0]: row for row in rows}
-    known = get(tx, customer_id, platform, list(newest))
-    otherwise = previous(tx, customer_id, platform, list(newest))
-    differs = {key: key not in known or _differs(known[key][0], row[1]) for key, row in newest.items()}
-    otherwise |= {key: known[key][1] for key in known if differs[key]}
+    known = _stored(tx, customer_id, platform, list(newest))
+    differs = {key: key not in known or _differs(known[key].body, row[1]) for key, row in newest.items()}
+    otherwise = {key: one.read_at if differs[key] else one.previous_at for key, one in known.items()}
     values = [
         _columns(customer_id, platform, *newest[key]) | {"previous_at": otherwise.get(key)} for key in sorted(newest)
     ]
     upsert(tx, snapshot, values, _read_again)
     return [key for key in newest if differs[key]]
+
+
+def _stored(tx: Connection, customer_id: str, platform: str, record_ids: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for some in portions(record_ids):
+        rows = tx.execute(_STORED, {"customer": customer_id, "of": platform, "some": some})
+        found.update((row.record_id, row) for row in rows)
+    return found
 
 
 def previous(tx: Connection, customer_id: str, platform: str, record_ids: Sequence[str]) -> dict[str, Instant]:

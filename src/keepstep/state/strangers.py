@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
 from keepstep.database import portions, replacing, upsert
 from keepstep.model.instant import Instant
@@ -21,6 +21,11 @@ from keepstep.state.marks import Mark
 EXTERNAL, WANTED, ENROLLED, LEFT_OUT = "external", "wanted", "enrolled", "left_out"
 POLICY, SWEEP = "crm_only", "crm_sweep"
 Standing = tuple[str, str | None]
+# Built once: every page asks these.
+_SOME: BindParameter[Any] = bindparam("some", expanding=True)
+_MINE = (stranger.c.customer_id == bindparam("customer"), stranger.c.record_id.in_(_SOME))
+_STANDINGS = select(stranger.c.record_id, stranger.c.standing, stranger.c.reason).where(*_MINE)
+_DROPPED = delete(stranger).where(*_MINE, stranger.c.standing != ENROLLED)
 
 
 def note(tx: Connection, customer_id: str, found: Mapping[str, Standing], now: Instant) -> None:
@@ -44,18 +49,15 @@ def of_records(tx: Connection, customer_id: str, record_ids: Sequence[str]) -> d
     """Record id to standing and reason, for those that are known."""
     found: dict[str, Standing] = {}
     for some in portions(record_ids):
-        mine = select(stranger.c.record_id, stranger.c.standing, stranger.c.reason).where(
-            stranger.c.customer_id == customer_id, stranger.c.record_id.in_(some)
-        )
-        found.update((row.record_id, (row.standing, row.reason)) for row in tx.execute(mine))
+        rows = tx.execute(_STANDINGS, {"customer": customer_id, "some": some})
+        found.update((row.record_id, (row.standing, row.reason)) for row in rows)
     return found
 
 
 def drop(tx: Connection, customer_id: str, record_ids: Iterable[str]) -> None:
     """These are no strangers any more. Whom we created stays counted."""
     for some in portions(list(record_ids)):
-        mine = (stranger.c.customer_id == customer_id, stranger.c.record_id.in_(some))
-        tx.execute(delete(stranger).where(*mine, stranger.c.standing != ENROLLED))
+        tx.execute(_DROPPED, {"customer": customer_id, "some": some})
 
 
 def counted(tx: Connection, customer_id: str, but: Collection[str] = ()) -> dict[str, Any]:
@@ -84,14 +86,18 @@ def acts_on(tx: Connection, customer_id: str, hashes: Sequence[str]) -> dict[str
 
 def under(tx: Connection, customer_id: str, crm: str, policy: str, now: Instant) -> None:
     """From now on contacts are filed under this policy. Where that is news, those read before are read again soon."""
-    known = marks.get(tx, customer_id, crm, POLICY)
-    before = (known.data or {}).get("policy", "leave")
-    if policy == before:
+    if policy_of(marks.get(tx, customer_id, crm, POLICY)) == policy:
         return
     marks.put(tx, customer_id, Mark(crm, POLICY, data={"policy": policy, "since": now}))
     sweep = marks.get(tx, customer_id, crm, SWEEP)
     if policy != "leave" and sweep.mark is not None and sweep.cursor is None:
         marks.put(tx, customer_id, replace(sweep, due=now))
+
+
+def policy_of(known: Mark | None) -> str:
+    """Under which policy contacts are filed, by this mark. Only who holds the slot changes it."""
+    data = known.data if known is not None else None
+    return str((data or {}).get("policy", "leave"))
 
 
 def all_read(tx: Connection, customer_id: str, crm: str, policy: str) -> bool:

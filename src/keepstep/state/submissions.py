@@ -12,7 +12,10 @@ from keepstep.schema.tables import submission
 
 Stage = Literal["waiting", "stuck", "review"]
 STUCK, REVIEW = 86_400.0, 259_200.0
-# Built once: every decision asks it.
+# Built once: every decision asks these.
+_OF_RECORDS = select(submission).where(
+    submission.c.customer_id == bindparam("customer"), submission.c.record_id.in_(bindparam("some", expanding=True))
+)
 _UNRESOLVED = (
     select(submission)
     .where(submission.c.customer_id == bindparam("customer"), submission.c.state != "resolved")
@@ -58,8 +61,8 @@ def of_records(tx: Connection, customer_id: str, record_ids: Sequence[str]) -> d
     """Audience record id to its submission, resolved ones included."""
     found: dict[str, dict[str, Any]] = {}
     for some in portions(record_ids):
-        mine = select(submission).where(submission.c.customer_id == customer_id, submission.c.record_id.in_(some))
-        found.update((row["record_id"], dict(row)) for row in tx.execute(mine).mappings())
+        rows = tx.execute(_OF_RECORDS, {"customer": customer_id, "some": some}).mappings()
+        found.update((row["record_id"], dict(row)) for row in rows)
     return found
 
 

@@ -15,9 +15,9 @@ letters.py  dead letters whose cause is gone
 
 from keepstep.desk import Chore, Desk
 from keepstep.submit import confirm, letters
-from keepstep.submit.turn import Step, turn
+from keepstep.submit.turn import Opened, Step, opened, turn
 
-__all__ = ["Step", "chores", "turn"]
+__all__ = ["Opened", "Step", "chores", "opened", "turn"]
 
 
 def chores(desk: Desk) -> tuple[Chore, ...]:

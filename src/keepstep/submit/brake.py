@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, up
 from keepstep import queue, telemetry
 from keepstep.database import portions
 from keepstep.desk import Desk
+from keepstep.model.alerts import Kind
 from keepstep.model.brake import DAY, most, trips
 from keepstep.model.canonical import fingerprint
 from keepstep.model.customer import Route
@@ -19,6 +20,7 @@ from keepstep.model.instant import Instant
 from keepstep.queue import Slot, StepRow
 from keepstep.schema.tables import step
 from keepstep.state import brake, journal, plans
+from keepstep.state.alerts import raise_alert
 from keepstep.state.brake import Inferred, Key
 from keepstep.telemetry import Event
 
@@ -164,3 +166,4 @@ def _tell(tx: Connection, desk: Desk, fresh: Sequence[StepRow], now: Instant) ->
     for kind, count in sorted(why.items()):
         telemetry.report(Event.braked, desk.customer_id, kind=kind, count=count)
     journal.append(tx, desk.customer_id, [(now, None, "braked", {"steps": len(fresh), "why": dict(why)})])
+    raise_alert(tx, desk.customer_id, Kind.brake_holds, "brake", {"count": len(fresh)}, now)

@@ -12,30 +12,27 @@ from sqlalchemy import Connection
 
 from keepstep import queue, telemetry
 from keepstep.desk import CALL_TIMEOUT, LEASE, LONGEST_JITTER, LONGEST_PAUSE, Desk, pause_after
+from keepstep.model.alerts import Kind
 from keepstep.model.change import REPLACING, Accepted, Call, Dead, Done, Lane, Nothing, Outcome, Retry, Step, Unknown
 from keepstep.model.contact import Side
 from keepstep.model.enrol import KIND
 from keepstep.model.errors import Blocked, Missing, Permanent, Transient, Unanswered
+from keepstep.model.feed_decide import KINDS as OF_ROWS
 from keepstep.model.instant import Instant
 from keepstep.model.parts import goes_in_parts
 from keepstep.model.party import Party
 from keepstep.model.settle import found_so, outdated, refused, settle, submitted, withdrawn
 from keepstep.queue import Job, Slot, State, StepRow
-from keepstep.state import customers, dead_letters, journal, readings, submissions
-from keepstep.submit import custody, past, strangers, written
+from keepstep.state import customers, journal, readings, submissions
+from keepstep.state.alerts import raise_alert
+from keepstep.submit import confirm, custody, imported, letters, past, strangers, written
 from keepstep.submit.decided import CREATING
 from keepstep.submit.moved import MANY, moved
+from keepstep.submit.patience import HOURLY, SLOW, is_spent, slower
 from keepstep.telemetry import Event
 
 TURN = 5.0
 SOON = 5.0
-TRIES = 5
-# An outage of some hours must not cost a person's work: after the fast tries come slow ones, and a day passes first.
-SLOW, SLOWEST = 60.0, 900.0
-ENOUGH = 86_400.0
-HOURLY = 3600.0
-# The journal's word for an opt-out that a write of ours fell upon.
-RACED = "raced_optout"
 LOOK_AFTER = {Side.audience: 120.0, Side.crm: 30.0}
 
 
@@ -59,6 +56,7 @@ async def make(desk: Desk, slot: Slot, jobs: Sequence[Job]) -> Slot:
             await desk.db.run(queue.give_back, slot, [job.id], desk.clock.now() + SOON)
             continue
         slot = await desk.db.run(_send, slot, job.id, desk.clock.now())
+        desk.lease.until = slot.lease_until
         result = await _call(desk, job)
         await desk.db.run(record, desk, slot, result, desk.clock.now())
         busy |= _still_written(result)
@@ -78,6 +76,8 @@ def _still_written(result: Result) -> set[str]:
     """The people to whom a call of the audience side may yet do something, for whom nothing is replaced any more this
     turn; and where it replaces them itself, for whom nothing else is written either."""
     open_ends = [isinstance(one, (Accepted, Unknown)) for one in result.outcomes]
+    if result.job.kind in OF_ROWS:  # they are known by their addresses only, and a write meets what it finds
+        return set()
     who = [row.member for row, is_open in zip(result.job.steps, open_ends, strict=True) if is_open]
     if result.job.side != Side.audience:
         return set()
@@ -134,11 +134,6 @@ def _still(job: Job, retry_after: float | None, why: str, looking: bool) -> Outc
     return Unknown(max(after, 5.0), why) if looking else Retry(after, why)
 
 
-def _slower(tries: int) -> float:
-    """The least pause before the next try: none at first, then a minute, doubling to a quarter of an hour."""
-    return 0.0 if tries < TRIES else float(min(SLOWEST, SLOW * 2.0 ** min(tries - TRIES, 10)))
-
-
 def _all(job: Job, outcome: Outcome, blocked: str | None = None) -> Result:
     return Result(job, tuple(outcome for _ in job.steps), blocked)
 
@@ -156,6 +151,17 @@ def _as_call(job: Job) -> Call:
 def record(tx: Connection, desk: Desk, slot: Slot, result: Result, now: Instant) -> None:
     """Outcomes, seen and journal of one job, and a mark to look at its parties again."""
     queue.guard(tx, slot)
+    if result.job.kind in OF_ROWS:
+        imported.settle(tx, desk, slot, result.job, result.outcomes, now)
+    else:
+        _record(tx, desk, slot, result, now)
+    if result.blocked:
+        platform = desk.route.crm if result.job.side == Side.crm else desk.route.audience
+        block(tx, desk, platform, result.blocked)
+        queue.hold_steps(tx, slot, "blocked", side=result.job.side)
+
+
+def _record(tx: Connection, desk: Desk, slot: Slot, result: Result, now: Instant) -> None:
     found = readings.load(tx, desk.customer_id, sorted({row.party_id for row in result.job.steps}))
     tally = _Tally(tx, desk, now, dict(found), large=len(result.job.steps) > MANY)
     for row, outcome in zip(result.job.steps, result.outcomes, strict=True):
@@ -168,16 +174,13 @@ def record(tx: Connection, desk: Desk, slot: Slot, result: Result, now: Instant)
     custody.given_up(tx, desk, result.job.steps, now)
     journal.append(tx, desk.customer_id, [*tally.lines, *written.lines(tally.meant, now)])
     queue.put(tx, desk.customer_id, [(party_id, Lane.changes, now) for party_id in sorted(found)], now)
-    if result.blocked:
-        platform = desk.route.crm if result.job.side == Side.crm else desk.route.audience
-        block(tx, desk, platform, result.blocked)
-        queue.hold_steps(tx, slot, "blocked", side=result.job.side)
 
 
 def block(tx: Connection, desk: Desk, platform: str, reason: str) -> None:
     """The connection waits for its owner, who is told once."""
     if customers.block(tx, desk.customer_id, platform, reason):
         telemetry.report(Event.blocked, desk.customer_id, platform=platform, reason=reason)
+        raise_alert(tx, desk.customer_id, Kind.connection_blocked, platform, {"reason": reason}, desk.clock.now())
 
 
 class _Tally:
@@ -226,7 +229,7 @@ class _Tally:
                 # Whatever kept it from happening may have changed what it would change: read again before deciding
                 # again.
                 self._keep(outdated(self._party(row), step.side, row.member or ""))
-                after = max(after, _slower(row.tries))
+                after = max(after, slower(row.tries))
                 self.again[row.id] = self.now + self.desk.chance.uniform(after, after + min(after / 2, LONGEST_JITTER))
             case Dead():
                 self._bury(row, step, outcome)
@@ -241,6 +244,8 @@ class _Tally:
         if isinstance(outcome, Dead) and self._never_dies(row, outcome):
             tries, status = row.tries + 1, outcome.status
             telemetry.report(Event.trouble, self.desk.customer_id, kind=row.kind, status=status, tries=tries)
+            said = {"kind": row.kind, "status": status, "tries": tries}
+            raise_alert(self.tx, self.desk.customer_id, Kind.optout_refused, str(row.side), said, self.now)
             return Retry(HOURLY, outcome.reason)
         if isinstance(outcome, Retry) and row.kind in CREATING:
             self._creation_again(row)
@@ -260,13 +265,13 @@ class _Tally:
 
     def _is_enough(self, row: StepRow, outcome: Retry) -> bool:
         """Consent never dies. What the vendor never answered is not counted."""
-        tried = row.tries + 1 >= TRIES and self.now - row.since > ENOUGH
-        return tried and row.lane != Lane.consent and outcome.after < HOURLY
+        return row.lane != Lane.consent and is_spent(row, outcome.after, self.now)
 
     def _unknown(self, row: StepRow, step: Step, look_after: float) -> None:
         if row.kind in CREATING:
             self._keep(submitted(self._party(row), step, "unknown", self.now))
             submissions.set_state(self.tx, self.desk.customer_id, row.member or "", "unknown")
+            confirm.look_soon(self.tx, self.desk, self.now)
         if row.kind == "submit":  # nothing shows before the batch has run: confirm.py looks then
             self.done.append(row.id)
             return
@@ -279,24 +284,7 @@ class _Tally:
             submissions.withdraw(self.tx, self.desk.customer_id, row.member or "")
         self.dead.append(row.id)
         if not goes_in_parts(step, outcome.status):
-            self._letter(row, outcome)
-
-    def _letter(self, row: StepRow, outcome: Dead) -> None:
-        dead_letters.add(
-            self.tx,
-            self.desk.customer_id,
-            self.desk.chance.id(),
-            self.now,
-            side=row.side,
-            kind=row.kind,
-            reason=outcome.reason,
-            party_id=row.party_id,
-            payload=row.payload,
-            answer={"status": outcome.status},
-            tries=row.tries + 1,
-        )
-        tries = row.tries + 1
-        telemetry.report(Event.dead_letter, self.desk.customer_id, side=row.side, kind=row.kind, tries=tries)
+            letters.write(self.tx, self.desk, row, outcome, self.now)
 
     def settle(self, slot: Slot, job: Job) -> None:
         state: State = "unknown" if self.unknown else "accepted" if self.look_at else "done"
@@ -328,7 +316,7 @@ class _Tally:
         """An opt-out that fell between our reading of a record and our replacing it was found."""
         if raced := answer.get("raced"):
             said = {"record": row.member, "written": bool(raced.get("written"))}
-            self.lines.append((self.now, row.party_id, RACED, said))
+            self.lines.append((self.now, row.party_id, journal.RACED, said))
 
     def _line(self, row: StepRow, outcome: Outcome) -> None:
         why = getattr(outcome, "reason", "")

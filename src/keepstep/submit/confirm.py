@@ -6,6 +6,7 @@ the import, and nothing lists what waits there (Virtuous facts 10.3, 10.5): whoe
 day, in bulk, and only the rest by its reference; after three days a person must look.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from keepstep import queue
-from keepstep.desk import Chore, Desk
+from keepstep.desk import Chore, Desk, Left
 from keepstep.model.change import Lane
 from keepstep.model.consent import standing_out
 from keepstep.model.contact import Consent
@@ -28,6 +29,9 @@ from keepstep.submit import standstill
 
 HOUR, DAY = 3600.0, 86_400.0
 AFTER_BATCH = (300.0, 1800.0)
+STUCK = "stuck"
+# A round before the first day of whoever is sent after this one is full.
+A_DAY_ON = DAY - HOUR
 # References asked for at once, and the pause between: 240 an hour, a fifth of what is ours (Virtuous facts 4).
 REFERENCES, PAUSE = 20, 300.0
 Row = dict[str, Any]
@@ -36,14 +40,14 @@ Row = dict[str, Any]
 def chores(desk: Desk) -> tuple[Chore, ...]:
     """What the submitter wants done."""
     platform = desk.route.crm
-    return (Chore(platform, "watch_batch", watch_batch), Chore(platform, "stuck", ask_for_stuck))
+    return (Chore(platform, "watch_batch", watch_batch), Chore(platform, STUCK, ask_for_stuck))
 
 
-async def watch_batch(desk: Desk, slot: Slot) -> None:
+async def watch_batch(desk: Desk, slot: Slot) -> Left | None:
     """Pull the CRM poll to now where somebody waits: after each batch, and every five minutes while an opt-out is
     owed."""
     zone = ZoneInfo(await desk.crm.zone())
-    await desk.db.run(_watch, desk, slot, zone, desk.clock.now())
+    return await desk.last(_watch, desk, slot, zone, desk.clock.now())
 
 
 def _watch(tx: Connection, desk: Desk, slot: Slot, zone: ZoneInfo, now: Instant) -> None:
@@ -59,11 +63,11 @@ def _watch(tx: Connection, desk: Desk, slot: Slot, zone: ZoneInfo, now: Instant)
         at for at in (midnight + AFTER_BATCH[0], midnight + AFTER_BATCH[1], next_midnight + AFTER_BATCH[0]) if at > now
     ]
     due = min([*coming, now + _rhythm(desk, now - max(owed))] if owed else coming)
-    mark = marks.get(tx, desk.customer_id, desk.route.crm, "watch_batch")
+    mark = desk.known(tx, desk.route.crm, "watch_batch")
     data = {"owed": len(out), "oldest": min(out.values(), default=None)}
     marks.put(tx, desk.customer_id, replace(mark, due=due, data=data))
     if waiting and (owed or now - midnight < AFTER_BATCH[1] + 60):
-        poll = marks.get(tx, desk.customer_id, desk.route.crm, "crm_changed")
+        poll = desk.known(tx, desk.route.crm, "crm_changed")
         if poll.due is None or poll.due > now:
             marks.put(tx, desk.customer_id, replace(poll, due=now))
 
@@ -95,18 +99,18 @@ def _opted_out(tx: Connection, desk: Desk, waiting: list[Row]) -> dict[str, Inst
 # --- who waits for more than a day -----------------------------------------------------------------------------------
 
 
-async def ask_for_stuck(desk: Desk, slot: Slot) -> None:
+async def ask_for_stuck(desk: Desk, slot: Slot) -> Left | None:
     """One piece of a round: a page of what was modified since the oldest of them was sent, then some references.
 
-    Found means that the webhook and the poll were missed. A round is begun every hour, for those whose next day is
+    Found means that the webhook and the poll were missed. A round is begun within the hour for those whose next day is
     full, and for whoever's submission nobody answered once the batch has run others of ours.
     """
     now = desk.clock.now()
-    mark, stuck = await desk.db.run(_stuck, desk, now)
-    data = mark.data or {}
+    mark = await desk.mark(desk.route.crm, STUCK)
+    data, (stuck, after) = mark.data or {}, await desk.db.run(_stuck, desk, mark, now)
     if not stuck:
-        await desk.db.run(_ended, desk, slot, mark, now)
-    elif not data.get("read"):
+        return await desk.last(_ended, desk, slot, mark, now, after)
+    if not data.get("read"):
         page = await desk.crm.changes("changed", min(row["since"] for row in stuck) - DAY, mark.cursor)
         await desk.db.run(_read, desk, slot, mark, page, now)
     else:
@@ -114,16 +118,30 @@ async def ask_for_stuck(desk: Desk, slot: Slot) -> None:
         asked = rest[:REFERENCES]
         found = [record for row in asked if (record := await desk.crm.by_reference(row["record_id"])) is not None]
         await desk.db.run(_asked, desk, slot, mark, rest, found, now)
+    return None
 
 
-def _stuck(tx: Connection, desk: Desk, now: Instant) -> tuple[Mark, list[Row]]:
-    """The round that is under way, and whom it asks for, by record id."""
-    mark = marks.get(tx, desk.customer_id, desk.route.crm, "stuck")
+def _stuck(tx: Connection, desk: Desk, mark: Mark, now: Instant) -> tuple[list[Row], float]:
+    """Whom the round that is under way asks for, by record id, and in how many seconds there may be somebody else."""
     started = float((mark.data or {}).get("round") or now)
-    batch = marks.get(tx, desk.customer_id, desk.route.crm, "batch").mark or 0.0
+    batch = desk.known(tx, desk.route.crm, "batch").mark or 0.0
     waiting = submissions.unresolved(tx, desk.customer_id)
     found = [row for row in waiting if _a_day_more(row, mark.mark, started) or _left_behind(row, batch)]
-    return mark, sorted(found, key=lambda row: str(row["record_id"]))
+    return sorted(found, key=lambda row: str(row["record_id"])), min(
+        [A_DAY_ON, *(_due_in(row, now) for row in waiting)]
+    )
+
+
+def _due_in(row: Row, now: Instant) -> float:
+    """Whole hours until a row's next day is full; one where any moment may be the one. In seconds."""
+    return HOUR if row["state"] == "unknown" else max(math.ceil((DAY - (now - row["since"]) % DAY) / HOUR), 1) * HOUR
+
+
+def look_soon(tx: Connection, desk: Desk, now: Instant) -> None:
+    """Somebody's submission was not answered just now: one that no round of today has looked for."""
+    mark = marks.get(tx, desk.customer_id, desk.route.crm, STUCK)
+    if mark.due is not None and mark.due > now + HOUR:
+        marks.put(tx, desk.customer_id, replace(mark, due=now + HOUR))
 
 
 def _a_day_more(row: Row, last: Instant | None, now: Instant) -> bool:
@@ -167,10 +185,10 @@ def _asked(tx: Connection, desk: Desk, slot: Slot, mark: Mark, rest: list[Row], 
     marks.put(tx, desk.customer_id, replace(mark, due=now + PAUSE, data=data))
 
 
-def _ended(tx: Connection, desk: Desk, slot: Slot, mark: Mark, now: Instant) -> None:
+def _ended(tx: Connection, desk: Desk, slot: Slot, mark: Mark, now: Instant, after: float = HOUR) -> None:
     queue.guard(tx, slot)
     began = float((mark.data or {}).get("round") or now)
-    ended = replace(mark, mark=began, cursor=None, due=now + HOUR, data={"finished": now, "tries": 0})
+    ended = replace(mark, mark=began, cursor=None, due=now + after, data={"finished": now, "tries": 0})
     marks.put(tx, desk.customer_id, ended)
 
 

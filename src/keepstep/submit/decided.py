@@ -14,13 +14,15 @@ from keepstep.model.consent import proves_opt_in
 from keepstep.model.contact import Method, Side
 from keepstep.model.decide import Decision, Setting, decide
 from keepstep.model.enrol import KIND as ENROL
+from keepstep.model.feed_decide import IMPORT
+from keepstep.model.feed_decide import KINDS as OF_ROWS
 from keepstep.model.instant import Instant
 from keepstep.model.party import Act, Party, Person
 from keepstep.model.settle import submitted
 from keepstep.model.whereabouts import GONE, MOVED
 from keepstep.queue import Job, Slot
 from keepstep.state import consent, customers, dead_letters, journal, marks, parties, readings, submissions
-from keepstep.submit import brake, custody, holds, overwritten, past, strangers, written
+from keepstep.submit import brake, custody, holds, overwritten, past, rows, strangers, written
 from keepstep.submit.custody import HELD, Turns, custody_rows
 from keepstep.submit.load import Case
 
@@ -78,8 +80,9 @@ def store(
     for case in cases:
         if case.again is not None:
             queue.defer(tx, slot, case.entry, now + case.again, now)
-    _again_later(tx, desk, [decision for decision, _ in allowed], now)
-    _rehome(tx, desk, [(case, one) for (case, _), (one, _) in zip(pairs, allowed, strict=True)], now)
+    outcomes = [(case, one) for (case, _), (one, _) in zip(pairs, allowed, strict=True)]
+    _again_later(tx, desk, outcomes, now)
+    _rehome(tx, desk, outcomes, now)
 
 
 def _keep(tx: Connection, desk: Desk, pairs: Sequence[tuple[Case, Decision]]) -> bool:
@@ -226,21 +229,29 @@ def _without_known_phone(tx: Connection, desk: Desk, step: Step) -> Step:
     return replace(step, payload={**step.payload, "phone": None})
 
 
-def _again_later(tx: Connection, desk: Desk, decisions: Sequence[Decision], now: Instant) -> None:
+def _again_later(tx: Connection, desk: Desk, pairs: Sequence[tuple[Case, Decision]], now: Instant) -> None:
     """Who waits for an address, or is parked without being linked, is looked at again without anybody asking; who left
-    a list, as soon as the lists themselves were read."""
+    a list, as soon as the lists themselves were read; whose submission was given up, at once, to be looked for."""
     items = []
-    if any(one.labels_are_old for one in decisions):
+    if any(one.labels_are_old for _, one in pairs):
         _read_soon(tx, desk, [marks.get(tx, desk.customer_id, desk.route.audience, "lists")], now)
-    for decision in decisions:
+    for case, decision in pairs:
         people = decision.party.people
-        if decision.labels_are_old:
+        if _gave_up(case.party, decision.party):
+            items.append((decision.party.party_id, Lane.changes, now))
+        elif decision.labels_are_old:
             items.append((decision.party.party_id, Lane.changes, now + AGAIN_LABELS))
         elif any(one.reason in (HELD, MOVED) for one in people):
             items.append((decision.party.party_id, Lane.changes, now + AGAIN_WAITING))
         elif any(one.standing == "parked" and (not one.individual or one.reason == GONE) for one in people):
             items.append((decision.party.party_id, Lane.sweep, now + AGAIN_PARKED))
     queue.put(tx, desk.customer_id, items, now)
+
+
+def _gave_up(before: Party, party: Party) -> bool:
+    """Is somebody's submission over without a link?"""
+    waited = {one.record_id for one in before.people if one.submission}
+    return any(one.record_id in waited and not one.submission and not one.individual for one in party.people)
 
 
 def _rehome(tx: Connection, desk: Desk, pairs: Sequence[tuple[Case, Decision]], now: Instant) -> None:
@@ -259,6 +270,8 @@ def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
     """Let go what the freshness gate held, form jobs with their intents, and open the creations among them."""
     queue.guard(tx, slot)
     waits = holds.waiting(tx, desk.customer_id)
+    if rows.FILLING in waits.holds:
+        rows.fill(tx, desk, slot, now)
     if brake.HOLD in waits.holds:
         brake.release(tx, desk, slot, now)
     holds.hold(tx, desk, slot, waits.holds, now)
@@ -270,7 +283,9 @@ def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
         strangers.hold(tx, desk, slot, now)
     if waits.inferred:
         brake.take(tx, desk, slot, now)
-    jobs = queue.form(tx, slot, now, group_size, desk.chance.id)
+    jobs = queue.form(tx, slot, now, group_size, desk.chance.id, scales=rows.scales(desk))
+    if waits.kinds.intersection(OF_ROWS):
+        jobs = rows.checked(tx, desk, slot, jobs, now)
     for job in jobs:
         if job.kind in CREATING:
             _open(tx, desk, job, now)
@@ -280,14 +295,17 @@ def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
 def _blocked(tx: Connection, desk: Desk, slot: Slot) -> None:
     """What is about to go to a blocked connection is held; after the gate, which lets go whatever it held."""
     for one in customers.connections(tx, desk.customer_id):
-        if one.health == "blocked":
+        if one.health == "blocked" and one.platform in (desk.route.crm, desk.route.audience):
             side = Side.crm if one.platform == desk.route.crm else Side.audience
             queue.hold_steps(tx, slot, holds.BLOCKED, side=side)
 
 
+_SIZES = {"submit": BATCH_ROWS, **dict.fromkeys(SETS, LIST_JOB_CONTACTS), IMPORT: rows.ROWS}
+
+
 def group_size(_side: str, kind: str) -> int:
     """How many steps of a kind one call carries."""
-    return BATCH_ROWS if kind == "submit" else LIST_JOB_CONTACTS if kind in SETS else 1
+    return _SIZES.get(kind, 1)
 
 
 def _open(tx: Connection, desk: Desk, job: Job, now: Instant) -> None:

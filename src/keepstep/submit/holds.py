@@ -16,6 +16,7 @@ from keepstep.desk import Desk
 from keepstep.model.change import Lane
 from keepstep.model.contact import Side
 from keepstep.model.enrol import KIND
+from keepstep.model.feed_decide import KINDS as OF_ROWS
 from keepstep.model.instant import Instant
 from keepstep.model.stage import bulk_may_run, has_window
 from keepstep.queue import Slot
@@ -31,7 +32,8 @@ _RESTORES = step.c.target.startswith("undo:")
 
 # What widens what a person receives: what waits at the gate (design section 4).
 _WIDENS = or_(
-    step.c.kind.in_(("join", "tag_on", KIND)), and_(step.c.kind == "set_consent", step.c.lane != int(Lane.consent))
+    step.c.kind.in_(("join", "tag_on", KIND, *OF_ROWS)),
+    and_(step.c.kind == "set_consent", step.c.lane != int(Lane.consent)),
 )
 _WAITING = (
     select(step.c.hold, step.c.kind, step.c.inferred.is_not(None))
@@ -82,7 +84,8 @@ def hold(tx: Connection, desk: Desk, slot: Slot, holds: Collection[str], now: In
 def _conditions(desk: Desk, plan: Plan | None, now: Instant) -> dict[str, Condition | None]:
     """Per hold, strongest first, which steps it keeps; None where it keeps nothing."""
     policy = desk.route.policy
-    one_way = and_(step.c.side == str(Side.audience), step.c.kind != "opt_out")
+    # What a feed brings is no sync's: it goes one way in every stage that writes.
+    one_way = and_(step.c.side == str(Side.audience), step.c.kind.not_in(("opt_out", *OF_ROWS)))
     shut = has_window(policy) and not bulk_may_run(policy, now)
     return {
         "shadow": true() if policy.stage == "observe" else None,

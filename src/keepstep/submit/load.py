@@ -6,18 +6,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from keepstep import queue, telemetry
+from keepstep import filing, queue, telemetry
 from keepstep.desk import BLOCKED_PAUSE, Desk, asking, pause_after
 from keepstep.model.canonical import email
 from keepstep.model.change import Lane
-from keepstep.model.contact import Consent, CrmContact, Report
+from keepstep.model.contact import Consent, CrmContact
 from keepstep.model.custom import Binding
 from keepstep.model.decide import Setting, needs_look_up
 from keepstep.model.errors import Permanent, Transient
 from keepstep.model.instant import Instant
 from keepstep.model.party import Label, Party, Person, Readings
 from keepstep.queue import Entry, Slot
-from keepstep.state import fields, journal, labels, marks, parties, readings, reports, submissions
+from keepstep.state import fields, journal, labels, marks, parties, readings, submissions
 from keepstep.submit import lost, standstill, strangers
 
 REREADS = 50
@@ -60,26 +60,21 @@ def load(tx: Connection, desk: Desk, slot: Slot, entries: Sequence[Entry]) -> li
     queue.guard(tx, slot)
     found = readings.load(tx, desk.customer_id, [entry.party_id for entry in entries])
     queue.forget(tx, slot, [entry for entry in entries if entry.party_id not in found])
-    here = readings.audience_of(tx, desk.shelf, found.values())
-    there = readings.crm_of(tx, desk.shelf, found.values())
-    before = readings.audience_before(tx, desk.shelf, found.values())
-    told = reports.of_records(tx, desk.customer_id, desk.route.audience, list(here))
-    labels_at = (marks.get(tx, desk.customer_id, desk.route.audience, "lists").data or {}).get("finished")
+    kept = filing.filed(tx, desk, found.values())
     flying = _flying(tx, desk.customer_id, list(found))
     found |= {key: _never_sent(tx, desk, party) for key, party in found.items() if key not in flying}
     known = [entry for entry in entries if entry.party_id in found]
-    stored = (here, there, before, told, labels_at)
-    read = {entry.party_id: _understood(desk, found[entry.party_id], *stored) for entry in known}
+    read = {entry.party_id: _understood(desk, found[entry.party_id], kept) for entry in known}
     loaded = [_case(tx, desk, entry, found[entry.party_id], read[entry.party_id], flying) for entry in known]
     if not standstill.reads(tx, desk):
         return loaded
     return _wait(loaded, loaded, standstill.NAME, standstill.pause(tx, desk, desk.clock.now()))
 
 
-def _understood(desk: Desk, party: Party, *stored: Any) -> Readings | Exception:
+def _understood(desk: Desk, party: Party, kept: filing.Filed) -> Readings | Exception:
     """What both sides say of a party, or the failure: a reading that cannot be understood is this party's alone."""
     try:
-        return _stored(desk, party, *stored)
+        return filing.understood(desk, party, kept)
     except Exception as failure:
         return failure
 
@@ -118,30 +113,10 @@ def _flying(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[
     return flying
 
 
-def _stored(
-    desk: Desk,
-    party: Party,
-    here: Mapping[str, Any],
-    there: Mapping[str, Any],
-    before: Mapping[str, Instant],
-    told: Mapping[str, tuple[Report, ...]],
-    labels_at: Instant | None,
-) -> Readings:
-    read = {one.record_id: here[one.record_id] for one in party.people if one.record_id in here}
-    audience = {
-        record_id: replace(desk.audience.snapshot(raw, read_at), previous_at=before.get(record_id))
-        for record_id, (raw, read_at, _whole) in read.items()
-    }
-    raw = there.get(party.crm_id or "")
-    lines = {record_id: told[record_id] for record_id in read if record_id in told}
-    crm = desk.crm.snapshot(raw[0], raw[1]) if raw else None
-    return Readings(crm=crm, audience=audience, reports=lines, labels_at=labels_at)
-
-
 async def _read_again(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]:
     """Read what a write of ours, a merge or a link made old: CRM contacts in one call, audience contacts one by one."""
     waiting = [case for case in loaded if not case.postponed]
-    crm_ids = sorted({case.party.crm_id for case in waiting if case.party.crm_id and _crm_is_old(case)})
+    crm_ids = sorted({case.party.crm_id for case in waiting if case.party.crm_id and _crm_is_old(desk, case)})
     people = [person.record_id for case in waiting for person in case.party.people if person.reread][:REREADS]
     if not crm_ids and not people:
         return list(loaded)
@@ -150,7 +125,7 @@ async def _read_again(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Ca
     with asking(desk.route.audience):
         audience, failed = await _read_people(desk, people)
     await desk.db.run(_file, desk, slot, crm, audience, loaded, now)
-    return [_fresh(case, failed) for case in await desk.db.run(load, desk, slot, [case.entry for case in loaded])]
+    return [_fresh(desk, case, failed) for case in await desk.db.run(load, desk, slot, [case.entry for case in loaded])]
 
 
 async def _read_people(desk: Desk, people: Sequence[str]) -> tuple[dict[str, Any], dict[str, float | None]]:
@@ -169,11 +144,11 @@ async def _read_people(desk: Desk, people: Sequence[str]) -> tuple[dict[str, Any
     return read, {}
 
 
-def _fresh(case: Case, failed: Mapping[str, float | None]) -> Case:
+def _fresh(desk: Desk, case: Case, failed: Mapping[str, float | None]) -> Case:
     """A reading that could not be had is waited for, never done without."""
     if case.postponed:
         return case
-    if case.party.crm_id and _crm_is_old(case):
+    if case.party.crm_id and _crm_is_old(desk, case):
         return replace(case, postponed="crm_contact_missing", again=_missing(case.entry.tries))
     old = [person.record_id for person in case.party.people if person.reread]
     if not old:
@@ -190,8 +165,8 @@ def _missing(tries: int) -> float:
     return 900.0 if tries < 4 else 3600.0 if tries < 28 else 86_400.0
 
 
-def _crm_is_old(case: Case) -> bool:
-    return case.party.reread or case.readings.crm is None
+def _crm_is_old(desk: Desk, case: Case) -> bool:
+    return not desk.route.alone and (case.party.reread or case.readings.crm is None)
 
 
 def _file(
@@ -261,7 +236,7 @@ def _wait(loaded: Sequence[Case], these: Sequence[Case], why: str, again: float)
 
 
 def _strangers(desk: Desk, case: Case) -> list[Person]:
-    if case.postponed:
+    if case.postponed or desk.route.alone:
         return []
     here, crm = case.readings.audience, case.readings.crm
     # Whom we created, or whose reference the contact carries, is known without asking.
@@ -375,4 +350,12 @@ def setting(tx: Connection, desk: Desk, now: Instant) -> Setting:
         if one.crm is not None
     )
     opt_in, stood = bool(learned.get("opt_in")), standstill.until(tx, desk)
-    return Setting(policy=desk.route.policy, labels=known, now=now, imports_opt_in=opt_in, stood=stood, bindings=bound)
+    return Setting(
+        policy=desk.route.policy,
+        labels=known,
+        now=now,
+        imports_opt_in=opt_in,
+        stood=stood,
+        bindings=bound,
+        alone=desk.route.alone,
+    )

@@ -65,12 +65,15 @@ def pause(tx: Connection, desk: Desk, now: Instant) -> float:
 
 def batch_pending(tx: Connection, desk: Desk) -> bool:
     """May somebody wait in the nightly batch of whom we have forgotten it?"""
-    mark = marks.get(tx, desk.customer_id, desk.route.crm, NAME)
+    return _pending(marks.get(tx, desk.customer_id, desk.route.crm, NAME))
+
+
+def _pending(mark: Mark) -> bool:
     return mark.mark is not None and not (mark.data or {}).get("batch")
 
 
 def batch_ran(tx: Connection, desk: Desk, midnight: Instant, now: Instant) -> None:
     """Note that a nightly batch has run since the standstill."""
-    mark = marks.get(tx, desk.customer_id, desk.route.crm, NAME)
-    if batch_pending(tx, desk) and mark.mark is not None and mark.mark <= midnight <= now - BATCH_TAKES:
+    mark = desk.known(tx, desk.route.crm, NAME)
+    if _pending(mark) and mark.mark is not None and mark.mark <= midnight <= now - BATCH_TAKES:
         marks.put(tx, desk.customer_id, replace(mark, data={"batch": midnight}))

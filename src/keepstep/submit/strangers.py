@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy import exists as sql_exists
 
 from keepstep import queue
@@ -20,7 +20,7 @@ from keepstep.model.instant import Instant
 from keepstep.model.party import Act, Party
 from keepstep.queue import Slot, StepRow
 from keepstep.schema.tables import alias, entry
-from keepstep.state import journal, marks, parties, readings, snapshots, strangers
+from keepstep.state import feeds, journal, marks, parties, readings, snapshots, strangers
 
 if TYPE_CHECKING:
     from keepstep.submit.load import Case
@@ -41,10 +41,28 @@ def may_be_decided(tx: Connection, desk: Desk, now: Instant) -> bool:
     ends = ((desk.route.audience, "sweep"), (desk.route.crm, "crm_sweep"))
     if any(marks.get(tx, desk.customer_id, *end).mark is None for end in ends):
         return False
-    same = (alias.c.customer_id == entry.c.customer_id, alias.c.party_id == entry.c.party_id)
-    new = (alias.c.platform == desk.route.audience, alias.c.standing == "pending", alias.c.reason == "new")
-    mine = (entry.c.customer_id == desk.customer_id, entry.c.due <= now + SOON)
-    return not tx.execute(select(sql_exists().where(*mine, *same, *new))).scalar_one()
+    return all_looked_at(tx, desk, now)
+
+
+def all_looked_at(tx: Connection, desk: Desk, now: Instant) -> bool:
+    """Was everybody of the audience side who was read looked at as well?"""
+    asked = {"customer": desk.customer_id, "of": desk.route.audience, "soon": now + SOON}
+    return not tx.execute(_NEW_AND_DUE, asked).scalar_one()
+
+
+# Rows of feeds are many and nobody's: they are told apart before anything is looked up.
+_NEW_AND_DUE = select(
+    sql_exists().where(
+        entry.c.customer_id == bindparam("customer"),
+        entry.c.due <= bindparam("soon"),
+        ~feeds.of_rows(entry.c.party_id),
+        alias.c.customer_id == entry.c.customer_id,
+        alias.c.party_id == entry.c.party_id,
+        alias.c.platform == bindparam("of"),
+        alias.c.standing == "pending",
+        alias.c.reason == "new",
+    )
+)
 
 
 def barred(tx: Connection, desk: Desk, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
@@ -69,11 +87,11 @@ def _is_out(acts: Mapping[str, Sequence[Any]], hashed: str) -> bool:
     whatever widens."""
     if not hashed:
         return True
-    read = [_as_act(row) for row in acts.get(hashed, ())]
+    read = [as_act(row) for row in acts.get(hashed, ())]
     return bool(unlifted(replace(one, kind="choice") if one.kind == "unknown" else one for one in read))
 
 
-def _as_act(row: Any) -> Act:
+def as_act(row: Any) -> Act:
     return Act(
         id=str(row.id),
         side=Side.audience,

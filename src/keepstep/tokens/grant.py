@@ -6,20 +6,21 @@ used, one refresher over all processes.
 """
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from keepstep.database import Database
 from keepstep.model.errors import Blocked, Problem, Transient, Unanswered
 from keepstep.model.instant import Instant
-from keepstep.ports import Chance, Clock, Grant, HttpAnswer
+from keepstep.ports import Chance, Clock, HttpAnswer
 from keepstep.schema.tables import slot
-from keepstep.state import installation
-from keepstep.state.vault import Secret, Vault
+from keepstep.state import customers, installation
+from keepstep.state.vault import Drawer, Elsewhere, Secret, Vault
 from keepstep.tokens.answers import lifetime, understood
 from keepstep.tokens.endpoint import Client, Endpoint
 
@@ -27,13 +28,20 @@ _EARLY_SECONDS = 300.0
 _JITTER_SECONDS = 120.0
 # After this an intent without a result belongs to a process that died: longer than the call it announces may take.
 _INTENT_SECONDS = 45.0
+_SENT_WITHIN = 15.0  # the call may take the other thirty
 # Another process may have stored a new grant (customer add, connect): the copy in memory is not believed for longer.
 _REREAD_SECONDS = 60.0
 _AGAIN_SECONDS = 30.0
 # Of an answer that was lost: some services take the same value once more for a moment (CC facts 2.4, not stated), and
 # where they do not, waiting saves nothing.
 _LOST_SECONDS = 1.0
+# While another process is at it; out of step with others who wait, since each look takes the database's lock.
+_LOOK_SECONDS = 0.5, 1.5
 _NEVER = math.inf
+# A customer's connections, as a transaction has read them.
+Known = Sequence[customers.Connection]
+_LOCKED = select(slot.c.fence).where(slot.c.customer_id == bindparam("customer")).with_for_update()
+_KEPT = ("access_token", "refresh_token", "previous_refresh_token", "expires_at", "refresh_at", "refresh_intent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,7 @@ class OAuthGrant:
                 token = held.usable(self.clock.now(), refused)
                 if token is not None:
                     return token
-                await self.clock.sleep(1.0)
+                await self.clock.sleep(self.chance.uniform(*_LOOK_SECONDS))
                 continue
             refresh = next((one for one in held.values() if one.reveal() not in tried), None)
             if refresh is None:
@@ -143,17 +151,18 @@ class OAuthGrant:
         """
         try:
             async with self.endpoint.turn():
-                if not await self.db.run(self._about_to_send, intent, self.clock.now()):
+                now = self.clock.now()
+                if not await self.db.run(self._about_to_send, intent, now):
                     return None
                 tried.append(refresh.reveal())
-                return await self._attempt(intent, refresh)
+                return await self._attempt(intent, refresh, now + _SENT_WITHIN)
         except Problem:
             await self.db.run(self._withdraw, intent)
             raise
 
-    async def _attempt(self, intent: str, refresh: Secret) -> Secret | None:
+    async def _attempt(self, intent: str, refresh: Secret, latest: Instant) -> Secret | None:
         """The new access token, durable; None for a void refresh token."""
-        new = understood(await self._sent(refresh))
+        new = understood(await self._sent(refresh, latest))
         if new is None:
             await self.db.run(self._withdraw, intent)
             return None
@@ -171,8 +180,12 @@ class OAuthGrant:
             self._received = None
             self._read_at, self._not_before = self.clock.now(), 0.0
 
-    async def _sent(self, refresh: Secret) -> HttpAnswer:
+    async def _sent(self, refresh: Secret, latest: Instant) -> HttpAnswer:
         client = await self.db.run(self._client)
+        # Whoever stood still has lost its intent by now, and another process may have used the token. No await comes
+        # between this look and the port.
+        if self.clock.now() > latest:
+            raise Transient("the refresh was held up; nothing was sent")
         form = {"grant_type": "refresh_token", "refresh_token": refresh.reveal()}
         return await self.endpoint.send(self.endpoint.oauth.exchange, form, client)
 
@@ -184,15 +197,29 @@ class OAuthGrant:
             raise Blocked("not_connected", f"{self.platform}: no client_id is stored; connect the account")
         return Client(client_id, secret)
 
+    def look(self, tx: Connection, held: Drawer, _known: Known) -> None:
+        """Take what a transaction has read anyway of this customer's secrets, where it is time to look. What is wrong
+        with it shows when a token is asked for."""
+        now = self.clock.now()
+        if self._alone.locked() or (self._held is not None and now - self._read_at <= _REREAD_SECONDS):
+            return
+        with contextlib.suppress(Problem, Elsewhere):
+            refuse_copy(tx, self.customer_id, self.platform)
+            self._held, self._read_at = self._found(held), now
+
     def _read(self, tx: Connection) -> Held:
-        intent = self._get(tx, "refresh_intent")
+        return self._found(self.vault.drawer(tx, self.customer_id))
+
+    def _found(self, held: Drawer) -> Held:
+        found = {name: held.get(self.platform, name) for name in _KEPT}
+        intent = found["refresh_intent"]
         at, _, intent_id = intent.reveal().partition(" ") if intent is not None else ("", "", "")
         return Held(
-            self._get(tx, "access_token"),
-            self._get(tx, "refresh_token"),
-            self._get(tx, "previous_refresh_token"),
-            _number(self._get(tx, "expires_at")),
-            _number(self._get(tx, "refresh_at")),
+            found["access_token"],
+            found["refresh_token"],
+            found["previous_refresh_token"],
+            _number(found["expires_at"]),
+            _number(found["refresh_at"]),
             (intent_id, float(at)) if intent is not None else None,
         )
 
@@ -247,7 +274,7 @@ class OAuthGrant:
 
     def _lock(self, tx: Connection) -> None:
         # Two processes on PostgreSQL must not both find no intent; the slot row is everybody's first lock.
-        tx.execute(select(slot.c.fence).where(slot.c.customer_id == self.customer_id).with_for_update())
+        tx.execute(_LOCKED, {"customer": self.customer_id})
 
     def _get(self, tx: Connection, name: str) -> Secret | None:
         return self.vault.get(tx, self.customer_id, self.platform, name)
@@ -260,7 +287,8 @@ class OAuthGrant:
 class KeyGrant:
     """ports.Grant for a static API key (Virtuous facts 3).
 
-    A refused key is refused for good, unless a new one was stored since.
+    A refused key is refused for good, unless a new one was stored since: while the connection waits for its owner,
+    nobody calls with it again.
     """
 
     customer_id: str
@@ -270,21 +298,39 @@ class KeyGrant:
     clock: Clock
     _key: Secret | None = None
     _read_at: Instant = 0.0
+    _void: bool = False
 
     async def bearer(self, refused: str | None = None) -> str:
         """The key. Raises Blocked (not_connected, unauthorized)."""
         now = self.clock.now()
-        if self._key is None or refused is not None or now - self._read_at > _REREAD_SECONDS:
+        if self._key is None or refused is not None or self._void or now - self._read_at > _REREAD_SECONDS:
             self._key, self._read_at = await self.db.run(self._stored), now
         if self._key is None:
             raise Blocked("not_connected", f"{self.platform}: no API key is stored; add it")
-        if self._key.reveal() == refused:
+        if self._void or self._key.reveal() == refused:
+            self._void = True
             raise Blocked("unauthorized", f"{self.platform} refuses the API key; make a new one and add it")
         return self._key.reveal()
 
+    def look(self, tx: Connection, held: Drawer, known: Known) -> None:
+        """See OAuthGrant.look."""
+        now = self.clock.now()
+        if self._key is not None and now - self._read_at <= _REREAD_SECONDS:
+            return
+        with contextlib.suppress(Problem, Elsewhere):
+            refuse_copy(tx, self.customer_id, self.platform)
+            self._key, self._read_at = held.get(self.platform, "api_key"), now
+            self._void = self._waits(known)
+
     def _stored(self, tx: Connection) -> Secret | None:
         refuse_copy(tx, self.customer_id, self.platform)
+        self._void = self._waits(customers.connections(tx, self.customer_id))
         return self.vault.get(tx, self.customer_id, self.platform, "api_key")
+
+    def _waits(self, known: Known) -> bool:
+        """Was this key refused, and its owner not here since?"""
+        mine = [(one.health, one.reason) for one in known if one.platform == self.platform]
+        return ("blocked", "unauthorized") in mine
 
 
 def refuse_copy(tx: Connection, customer_id: str, platform: str) -> None:
@@ -311,8 +357,13 @@ def access_of(new: Mapping[str, Any], now: Instant, chance: Chance) -> dict[str,
 class EitherGrant:
     """ports.Grant for a platform that takes a key as well as a grant: whichever is stored, the key first."""
 
-    key: Grant
-    oauth: Grant
+    key: KeyGrant
+    oauth: OAuthGrant
+
+    def look(self, tx: Connection, held: Drawer, known: Known) -> None:
+        """See OAuthGrant.look."""
+        self.key.look(tx, held, known)
+        self.oauth.look(tx, held, known)
 
     async def bearer(self, refused: str | None = None) -> str:
         """See both. Raises Blocked (not_connected) where neither is stored."""

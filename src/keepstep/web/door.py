@@ -13,13 +13,13 @@ from keepstep.model.errors import Overloaded, Refused
 from keepstep.model.instant import Instant
 from keepstep.ports import Chance, Clock
 from keepstep.schema.tables import delivery
+from keepstep.state.rotations import BELIEVED
 from keepstep.telemetry import Event
 from keepstep.web.answers import Receive, Scope, Send, body_of, say
 from keepstep.web.connect import Connecting
 from keepstep.web.partner import PartnerDoor
 from keepstep.wire.signature import verify
 
-_KNOWN_SECONDS = 60.0
 _MOST_KNOWN = 10_000
 # What the wiring makes tokens of; anything else need not be looked up, and a NUL would be an error of PostgreSQL's.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}")
@@ -90,7 +90,7 @@ class Door:
             raise Refused(404, "no such door")
         now = self.clock.now()
         read_at, sender = self._known.get((platform, token), (None, None))
-        if read_at is None or now - read_at > _KNOWN_SECONDS:
+        if read_at is None or now - read_at > BELIEVED:
             sender = await self.lookup(platform, token)
             self._remember(platform, token, sender, now)
         if sender is None:

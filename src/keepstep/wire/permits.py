@@ -7,15 +7,21 @@ there are permits arrive in any one second (design section 4, budgets; CC facts 
 
 from dataclasses import dataclass, field
 
+from sqlalchemy import Connection
+
 from keepstep.database import Database
+from keepstep.model.alerts import Kind
 from keepstep.model.errors import Transient
 from keepstep.model.instant import Instant
 from keepstep.ports import Clock
 from keepstep.state import permits
+from keepstep.state.alerts import OPERATOR, raise_alert
 
 CALL_SECONDS = 31.0
 # A caller holds a lease while it waits: a longer wait, such as for the next day, is the queue's.
 LONGEST_WAIT = 30.0
+# A shorter stop is no news: the vendor asks for a moment's rest.
+TOLD_SECONDS = 600.0
 
 
 @dataclass(slots=True)
@@ -51,4 +57,9 @@ class SharedPermits:
 
     async def stop(self, key: str, until: Instant) -> None:
         """No call of anybody before this moment."""
-        await self.db.run(permits.stop_until, key, until, rows=self.rows)
+        await self.db.run(self._stop, key, until, self.clock.now())
+
+    def _stop(self, tx: Connection, key: str, until: Instant, now: Instant) -> None:
+        permits.stop_until(tx, key, until, rows=self.rows)
+        if until - now > TOLD_SECONDS:
+            raise_alert(tx, OPERATOR, Kind.quota_used, key, {}, now)

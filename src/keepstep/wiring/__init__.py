@@ -1,15 +1,16 @@
 """The only place that builds things: settings and discovered connectors become a Service."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 
 from keepstep import connectors
 from keepstep.database import migrate, open_database
 from keepstep.settings import Settings
-from keepstep.state.vault import Vault, read_key_file
+from keepstep.state.vault import Secret
 from keepstep.wire.http import AiohttpHttp
+from keepstep.wiring import alerts, vault
 from keepstep.wiring.chance import SystemChance
 from keepstep.wiring.clock import SystemClock, VirtualClock
 from keepstep.wiring.service import Service
@@ -25,20 +26,21 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     Raises Misconfigured, also for a key file that is missing or readable by others.
     """
     chance = SystemChance()
-    keys, current = read_key_file(Path(settings.service.key_file))
+    sealing = vault.vault_of(settings, os.environ, chance)
     migrate(settings.service.database)
     http = AiohttpHttp((*settings.base_urls(), *filter(None, [settings.service.clock])))
     clock = SystemClock() if not settings.service.clock else VirtualClock(await join_control_door(http, settings))
-    db = open_database(settings.service.database)
+    db = vault.keeping(open_database(settings.service.database), sealing, settings)
     service = Service(
         settings=settings,
         db=db,
         clock=clock,
         chance=chance,
         http=http,
-        vault=Vault(keys, current, chance.token),
+        vault=sealing,
         connectors=connectors.discover(),
         advance=clock.advance if isinstance(clock, VirtualClock) else None,
+        alert_url=Secret(url) if (url := os.environ.get(alerts.ENVIRONMENT)) else None,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(partial(http.close))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection as Tx
 
 from keepstep import queue
-from keepstep.state import customers, installation, journal, marks
+from keepstep.model.alerts import Kind
+from keepstep.state import alerts, customers, installation, journal, marks
 from keepstep.wiring.between import between_turns
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def _adopted(tx: Tx, customer_id: str, now: "Instant") -> list[Row]:
         installation.claim(tx, customer_id, one.platform)
         if one.reason == installation.COPIED:
             customers.unblock(tx, customer_id, one.platform)
+            alerts.close(tx, customer_id, Kind.connection_blocked, one.platform, now)
             queue.let_go(tx, customer_id, "blocked", now)
             _read_again(tx, customer_id, one.platform, now)
         rows.append({"customer": customer_id, "platform": one.platform, "was_copied": copied})

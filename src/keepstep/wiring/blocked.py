@@ -10,7 +10,7 @@ from keepstep.model.contact import Side
 from keepstep.model.customer import Route
 from keepstep.model.instant import Instant
 from keepstep.schema.tables import step
-from keepstep.state import customers
+from keepstep.state import customers, feeds
 from keepstep.state.vault import Vault
 
 Row = dict[str, Any]
@@ -29,6 +29,10 @@ DAY, IDLE_WARNED, IDLE_END = 86_400.0, 150, 180
 def blocked(tx: Tx, route: Route, now: Instant) -> Row:
     """Per blocked platform: {reason, steps, oldest_seconds, next}. steps: writes to it that are decided and wait."""
     found = [one for one in customers.connections(tx, route.customer_id) if one.health == "blocked"]
+    gone = [
+        one for one in found if feeds.is_feed(one.platform) and one.platform not in map(feeds.platform, route.feeds)
+    ]
+    found = [one for one in found if one not in gone]
     return {one.platform: _blocked(tx, route, one, now) for one in found}
 
 
@@ -39,6 +43,8 @@ def _blocked(tx: Tx, route: Route, one: customers.Connection, now: Instant) -> R
             step.c.customer_id == route.customer_id, step.c.side == side, step.c.job_id.is_(None)
         )
     ).one()
+    if feeds.is_feed(one.platform):
+        return _feed(one)
     then = _NEXT.get(one.reason or "", _OTHERS)
     words = then.format(platform=one.platform, customer=route.customer_id, reason=one.reason)
     return {
@@ -47,6 +53,13 @@ def _blocked(tx: Tx, route: Route, one: customers.Connection, now: Instant) -> R
         "oldest_seconds": max(now - oldest, 0.0) if oldest is not None else 0.0,
         "next": f"{words}; {_AFTER}",
     }
+
+
+def _feed(one: customers.Connection) -> Row:
+    """Nothing is written to a database that is only read; what was read of it goes on."""
+    name = one.platform.partition(":")[2]
+    then = f"`keepstep feed connect {name} --customer {one.customer_id}`; then it is read on where that stopped"
+    return {"reason": one.reason, "steps": 0, "oldest_seconds": 0.0, "next": then}
 
 
 def idle(tx: Tx, vault: Vault, customer_id: str, now: Instant) -> Row:

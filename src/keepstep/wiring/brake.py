@@ -17,6 +17,7 @@ from keepstep.queue import StepRow
 from keepstep.state import brake, journal, labels, readings, runs
 from keepstep.state.brake import Inferred
 from keepstep.submit.brake import OPT_OUTS, braked, drop, key_of, let_go, limit
+from keepstep.wiring import alone
 from keepstep.wiring.between import between_turns
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Held = Sequence[tuple[StepRow, Inferred]]
+HOLDS = "the brake holds what is inferred of one side for the other"
 
 
 async def shown(service: "Service", customer_id: str) -> Row:
     """What is held and why, without personal data: see docs/reference/cli.md. Whatever it shows can be approved or
     discarded by its checksum, also when more is held by then."""
+    alone.refuse(service.settings.route(customer_id), HOLDS)
     desk = await service.desk(customer_id)
     return await between_turns(service, customer_id, _show, desk, service.clock.now())
 
@@ -126,6 +129,7 @@ def _record(row: StepRow, one: Inferred) -> Row:
 async def approve(service: "Service", customer_id: str, checksum: str, by: str) -> Row:
     """Let exactly what was shown under this checksum go out: {state, steps, left, run}. Raises Refused for a checksum
     under which nothing that is held was shown."""
+    alone.refuse(service.settings.route(customer_id), HOLDS)
     desk = await service.desk(customer_id)
     return await between_turns(service, customer_id, _approve, desk, checksum, by, service.clock.now())
 
@@ -145,6 +149,7 @@ def _approve(tx: Tx, desk: "Desk", checksum: str, by: str, now: Instant) -> Row:
 async def discard(service: "Service", customer_id: str, checksum: str, by: str) -> Row:
     """What was shown under this checksum never goes out, as long as the sides differ: {state, steps, left}. Raises
     Refused as `approve` does."""
+    alone.refuse(service.settings.route(customer_id), HOLDS)
     desk = await service.desk(customer_id)
     return await between_turns(service, customer_id, _discard, desk, checksum, by, service.clock.now())
 

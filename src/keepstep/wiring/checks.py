@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection as Tx
 
 from keepstep.model.custom import bind
-from keepstep.model.customer import Policy
+from keepstep.model.customer import NO_CRM, Policy
 from keepstep.model.errors import Blocked, NotGranted, Problem, Refused
 from keepstep.state import customers, fields
 from keepstep.state.installation import COPIED
-from keepstep.wiring import brake, heard, readiness, waiting
+from keepstep.wiring import alerts, brake, feeds_check, heard, readiness, vault, waiting
 
 if TYPE_CHECKING:
     from keepstep.desk import Desk
@@ -23,10 +23,14 @@ Found = tuple[str, str, str]
 async def check(service: "Service", customer_id: str | None = None) -> list[Row]:
     """Live checks of one customer or of all: {customer, platform, check, state, detail, next}."""
     known = [one.customer_id for one in await service.db.run(customers.every)]
-    rows: list[Row] = await heard.check(service) if customer_id is None else []
+    rows: list[Row] = await vault.checked(service)
+    if any(row["state"] != "ok" for row in rows):
+        return rows  # whatever is asked next needs a secret
+    rows += await heard.check(service) if customer_id is None else []
+    rows += await alerts.checked(service, customer_id)
     for one in _chosen(known, customer_id):
         desk = await service.desk(one)
-        for platform, name, look in _checks(desk):
+        for platform, name, look in [*_checks(desk), *feeds_check.looks(desk)]:
             state, detail, then = await _tried(look(desk))
             row = {"customer": one, "platform": platform, "check": name}
             rows.append({**row, "state": state, "detail": detail, "next": then})
@@ -64,7 +68,7 @@ def _chosen(known: list[str], customer_id: str | None) -> list[str]:
 
 def _checks(desk: "Desk") -> list[tuple[str, str, Callable[["Desk"], Awaitable[Found]]]]:
     audience, crm = desk.route.audience, desk.route.crm
-    return [
+    wanted: list[tuple[str, str, Callable[[Desk], Awaitable[Found]]]] = [
         (audience, "route", _idle),
         (audience, "brake", _brake),
         (audience, "account", lambda desk: _account(desk.audience.account)),
@@ -76,6 +80,7 @@ def _checks(desk: "Desk") -> list[tuple[str, str, Callable[["Desk"], Awaitable[F
         (crm, "changes", _changes),
         (audience, "reports", _reports),
     ]
+    return [one for one in wanted if one[0] != NO_CRM]
 
 
 async def _tried(look: Awaitable[Found]) -> Found:

@@ -13,6 +13,7 @@ from keepstep.ports import Wake
 
 # Another process may have written (a pause, new work): a sleeper looks again after this many seconds.
 LOOK_SECONDS = 1.0
+_MOMENT = 0.05
 
 
 class SystemWake:
@@ -171,3 +172,27 @@ class VirtualClock:
         if self._working <= 0:
             self._working = 0
             self._idle.set()
+
+
+class Standing:
+    """`keepstep.ports.Clock` of a command in virtual time: nobody moves it, so a pause is a moment of the wall's, and
+    its length has passed then."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock, self._paused = clock, 0.0
+
+    def now(self) -> Instant:
+        return self._clock.now() + self._paused
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, _MOMENT))
+        self._paused += seconds
+
+    def wake(self) -> VirtualWake:
+        return self._clock.wake()
+
+    async def until(self, at: Instant | None, woken: Wake) -> None:
+        await self._clock.until(at, woken)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._clock.spawn(work, name)

@@ -12,12 +12,13 @@ from sqlalchemy import Connection as Tx
 
 from keepstep import capture, queue, telemetry
 from keepstep.desk import ACCOUNT, LEASE, Desk, pause_after
+from keepstep.model.alerts import Kind, facts
 from keepstep.model.errors import Problem, Transient
 from keepstep.model.instant import Instant
 from keepstep.model.plan import Plan
 from keepstep.ports import Partner as PartnerCalls
 from keepstep.queue import Fenced, Slot
-from keepstep.state import customers, deliveries, journal, marks
+from keepstep.state import alerts, customers, deliveries, journal, marks, retention
 from keepstep.state.customers import PARTNER, PAUSED_BY
 from keepstep.state.marks import Mark
 from keepstep.telemetry import Event
@@ -94,6 +95,7 @@ def _unknown(tx: Tx, customer_id: str, platform: str, reason: str, event: str | 
         return
     journal.append(tx, customer_id, [(now, None, "partner_unknown", line)])
     telemetry.report(Event.partner, customer_id, platform=platform, topic=event, did=f"unknown_{reason}")
+    alerts.raise_alert(tx, customer_id, Kind.partner_unknown, reason, {"reason": reason, "event": event}, now)
 
 
 def _happened(tx: Tx, service: "Service", platform: str, customer_id: str, event: str, now: Instant) -> None:
@@ -108,6 +110,8 @@ def _happened(tx: Tx, service: "Service", platform: str, customer_id: str, event
     journal.append(tx, customer_id, [(now, None, "partner_event", line)])
     if not again:
         telemetry.report(Event.partner, customer_id, platform=platform, topic=event, did=did)
+        kind = Kind.partner_shut if shuts else Kind.partner_plan
+        alerts.raise_alert(tx, customer_id, kind, platform, {"event": event}, now)
 
 
 def _paused(tx: Tx, customer_id: str, by: str) -> bool:
@@ -126,6 +130,7 @@ def _paused(tx: Tx, customer_id: str, by: str) -> bool:
 async def turn(service: "Service", slot: Slot) -> None:
     """One bounded piece: deliveries about nobody known, then the topics and plans that are due."""
     try:
+        await _forgotten(service, slot)
         for platform in partner.platforms(service):
             if partner.editions(await partner.stored(service, platform)):
                 await read(service, platform, PARTNER)
@@ -133,6 +138,18 @@ async def turn(service: "Service", slot: Slot) -> None:
         await service.db.run(queue.release, slot, service.clock.now())
     except Fenced:
         return
+
+
+async def _forgotten(service: "Service", slot: Slot) -> None:
+    """Customers' own deliveries are forgotten in their turns (inbound/retention), the operator's here."""
+    before = service.clock.now() - service.settings.retention.payloads
+    while await service.db.run(_some_gone, slot, before):
+        pass
+
+
+def _some_gone(tx: Tx, slot: Slot, before: Instant) -> bool:
+    queue.guard(tx, slot)
+    return retention.deliveries(tx, PARTNER, before, retention.Place()) is not None
 
 
 async def _polled(service: "Service", slot: Slot, platform: str) -> None:
@@ -203,6 +220,8 @@ def _announce(tx: Tx, platform: str, news: dict[str, str], now: Instant) -> None
         line = {"platform": platform, "topic": topic_id, "name": name[:100]}
         journal.append(tx, PARTNER, [(now, None, "partner_topic_new", line)])
         telemetry.report(Event.partner, PARTNER, platform=platform, topic=f"topic_{topic_id}", did="topic_new")
+        said = str(facts({"topic": topic_id})["topic"])  # the vendor's text goes to nobody's mail
+        alerts.raise_alert(tx, PARTNER, Kind.partner_topic, said, {}, now)
 
 
 # --- plans -----------------------------------------------------------------------------------------------------------
@@ -236,6 +255,7 @@ def _noted(tx: Tx, platform: str, customer_id: str, plan: Plan, now: Instant) ->
         line = {"platform": platform, **asdict(plan), "before": before}
         journal.append(tx, customer_id, [(now, None, "partner_plan", line)])
     if plan.shut and _paused(tx, customer_id, "account.plan"):
+        alerts.raise_alert(tx, customer_id, Kind.partner_shut, platform, {"event": "account.plan"}, now)
         line = {"platform": platform, "event": "account.plan", "did": "paused"}
         journal.append(tx, customer_id, [(now, None, "partner_event", line)])
     return not plan.shut and known.state == "paused" and PAUSED_BY in known.config
@@ -285,6 +305,7 @@ async def _right_account(service: "Service", customer_id: str) -> bool:
 def _stays(tx: Tx, customer_id: str, why: str, now: Instant) -> None:
     queue.wake(tx, customer_id, now)
     journal.append(tx, customer_id, [(now, None, "partner_stays_paused", {"why": why})])
+    alerts.raise_alert(tx, customer_id, Kind.partner_stays_shut, "account", {"why": why}, now)
 
 
 def _occupied(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Slot:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection as Tx
 from keepstep import filing, queue
 from keepstep.model.change import Lane
 from keepstep.model.errors import Refused
+from keepstep.model.feed import is_row
 from keepstep.model.instant import Instant, format_instant
 from keepstep.state import dead_letters, journal, letters, parties, readings, snapshots
 from keepstep.wiring.between import between_turns, known_customer
@@ -128,13 +129,15 @@ async def _read(desk: "Desk", letter: Mapping[str, Any]) -> Any:
 
 def _replayed(tx: Tx, desk: "Desk", letter_id: str, by: str) -> Row:
     letter, now = _of(tx, desk.customer_id, letter_id), desk.clock.now()
-    if not dead_letters.resolve(tx, desk.customer_id, letter_id, "replayed"):
+    if not dead_letters.resolve(tx, desk.customer_id, letter_id, "replayed", now):
         return {"id": letter_id, "state": letter["state"], "changed": False}
     found = letters.about(tx, desk.customer_id, letter)
     if freed := found.freed():
         readings.save(tx, desk.customer_id, [freed])
     if found.party:
         queue.put(tx, desk.customer_id, [(found.party.party_id, Lane.changes, now)], now)
+    elif is_row(letter["party_id"] or ""):
+        queue.put(tx, desk.customer_id, [(letter["party_id"], Lane.bulk, now)], now)
     _told(tx, desk, "replayed", letter_id, found.party.party_id if found.party else None, by)
     return {"id": letter_id, "state": "replayed", "changed": True}
 
@@ -143,7 +146,7 @@ def _refiled(tx: Tx, desk: "Desk", letter_id: str, raw: Any, began: Instant, by:
     """The record is filed as a poll would; where that fails again the letter stays open and the failure is raised.
     A reading that a turn stored meanwhile is the newer one."""
     letter, now = _of(tx, desk.customer_id, letter_id), desk.clock.now()
-    if not dead_letters.resolve(tx, desk.customer_id, letter_id, "replayed"):
+    if not dead_letters.resolve(tx, desk.customer_id, letter_id, "replayed", now):
         return {"id": letter_id, "state": letter["state"], "changed": False}
     record_id, platform = str(letter["payload"]["record_id"]), _platform(desk, letter)
     known = snapshots.get(tx, desk.customer_id, platform, [record_id])
@@ -163,7 +166,7 @@ async def discarded(service: "Service", customer_id: str, letter_id: str, by: st
 
 def _discarded(tx: Tx, desk: "Desk", letter_id: str, by: str) -> Row:
     letter = _of(tx, desk.customer_id, letter_id)
-    if not dead_letters.resolve(tx, desk.customer_id, letter_id, "discarded"):
+    if not dead_letters.resolve(tx, desk.customer_id, letter_id, "discarded", desk.clock.now()):
         return {"id": letter_id, "state": letter["state"], "changed": False}
     _told(tx, desk, "discarded", letter_id, letters.survivor(tx, desk.customer_id, letter["party_id"]), by)
     return {"id": letter_id, "state": "discarded", "changed": True}

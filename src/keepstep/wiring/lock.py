@@ -17,8 +17,7 @@ class Served(Transient):
 @contextlib.contextmanager
 def only_worker(database: str) -> Iterator[None]:
     """Hold the file's lock for the length of a block. Raises Served while another process holds it; on PostgreSQL
-    any
-    number of workers may run."""
+    any number of workers may run."""
     url = make_url(database)
     if url.get_backend_name() != "sqlite" or not url.database:
         yield
@@ -29,3 +28,17 @@ def only_worker(database: str) -> Iterator[None]:
         except OSError:
             raise Served("another keepstep serve or work holds this database; it does the work") from None
         yield
+
+
+def is_served(database: str) -> bool:
+    """May another process be the worker of this database? On PostgreSQL nobody can tell."""
+    url = make_url(database)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return url.get_backend_name() != "sqlite"
+    if not Path(f"{url.database}.lock").exists():
+        return False
+    try:
+        with only_worker(database):
+            return False
+    except Served:
+        return True

@@ -13,6 +13,7 @@ from keepstep.model.customer import Route
 from keepstep.model.instant import Instant, format_instant
 from keepstep.model.roads import Change, Sighting, Tally
 from keepstep.state import journal, marks, sightings, snapshots
+from keepstep.wiring import alone
 from keepstep.wiring.between import known_customer
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ NAMED = 100
 
 async def parity(service: "Service", customer_id: str, days: float) -> Row:
     """What each road told in the last days, and a verdict: `daily` (polling may be reduced to once a day) or `keep`."""
+    alone.refuse(service.settings.route(customer_id), "parity compares the roads that its changes come by")
     return await service.db.run(_parity, await service.desk(customer_id), days, service.clock.now())
 
 

@@ -14,6 +14,7 @@ from keepstep.model.instant import Instant, format_instant
 from keepstep.model.stage import bulk_opens, has_window
 from keepstep.state import plans
 from keepstep.submit import decided, load
+from keepstep.wiring import alone
 from keepstep.wiring.between import between_turns, known_customer
 
 if TYPE_CHECKING:
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 HOUR = 3600.0
+PAIRS = "a plan pairs two sides"
 # Where a vendor says its limit by itself, and what is left there for strangers (design section 4, budgets).
 PER_HOUR, OURS = 1200, 0.8
 
 
 async def begin(service: "Service", customer_id: str) -> None:
-    """From now on what is decided for this customer is held. Raises Transient while a turn does not end."""
+    """From now on what is decided for this customer is held. Raises Transient while a turn does not end, Refused where
+    there is no CRM."""
     await service.db.run(known_customer, customer_id)
+    alone.refuse(service.settings.route(customer_id), PAIRS)
     desk = await service.desk(customer_id)
     await between_turns(service, customer_id, pairing.begin, desk, service.clock.now())
 
@@ -118,6 +122,7 @@ def _is_stranger(desk: Desk, contact: CrmContact) -> bool:
 async def apply(service: "Service", customer_id: str, checksum: str) -> Row:
     """{state, steps, dropped, refused, run}. Raises Refused for a checksum of no open plan."""
     await service.db.run(known_customer, customer_id)
+    alone.refuse(service.settings.route(customer_id), PAIRS)
     desk = await service.desk(customer_id)
     accounts = await _names(desk)
     done = await between_turns(service, customer_id, _apply, desk, checksum, accounts, service.clock.now())

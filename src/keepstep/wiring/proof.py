@@ -13,7 +13,7 @@ from keepstep.model.contact import AudienceContact, Consent, CrmContact, Side
 from keepstep.model.instant import Instant, format_instant
 from keepstep.model.party import Party, Person, individual_of
 from keepstep.state import chain, consent, journal, letters, parties, readings
-from keepstep.wiring import past
+from keepstep.wiring import alone, past
 from keepstep.wiring.between import known_customer
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ def _text(at: Instant | None) -> str | None:
 
 async def certificate(service: "Service", customer_id: str) -> Row:
     """The last certificate with what the sweeps can prove today. `verdict`: complete, incomplete, or none."""
+    alone.refuse(service.settings.route(customer_id), "a certificate proves that both sides know every opt-out")
     return await service.db.run(_certificate, await service.desk(customer_id), service.clock.now())
 
 

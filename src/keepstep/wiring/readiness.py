@@ -63,6 +63,14 @@ class People:
 
 def readiness(tx: Tx, service: "Service", desk: "Desk", now: Instant) -> list[Line]:
     """Every line of the checklist, in its order."""
+    if desk.route.alone:
+        # What the recipe says of the CRM, and of people who are in both, has no meaning here.
+        return [
+            _grant(tx, service, desk),
+            _polls(tx, desk, now),
+            _isolation(tx, service, desk),
+            _cadence(tx, service, desk, now),
+        ]
     people = _people(tx, desk)
     return [
         _grant(tx, service, desk),

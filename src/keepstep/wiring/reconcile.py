@@ -15,6 +15,7 @@ from keepstep.reconcile.compare import Found, Means, Range, Tally
 from keepstep.reconcile.survey import CATEGORIES, NEXT, Survey
 from keepstep.state import dead_letters, reconciliations, submissions
 from keepstep.submit import load
+from keepstep.wiring import alone
 from keepstep.wiring.between import between_turns, known_customer
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Told = Callable[[int], None]
 MEANS = Means(setting=load.setting, sweeps=certify.sweeps)
 # So many findings are named; the counts are of all.
 NAMED = 1000
+COMPARES = "a reconciliation compares two sides"
 DAY, MONTH = 86_400.0, 30 * 86_400.0
 
 
@@ -36,6 +38,7 @@ def chores(desk: Desk) -> tuple[Chore, ...]:
 async def look(service: "Service", customer_id: str, told: Told = lambda _parties: None) -> Row:
     """What is found, and the report: see docs/reference/cli.md. Nothing is changed and nobody is asked."""
     await service.db.run(known_customer, customer_id)
+    alone.refuse(service.settings.route(customer_id), COMPARES)
     desk = await service.desk(customer_id)
     found, tally = await _compared(service, desk, told)
     return await service.db.run(_shown, desk, found, tally, service.clock.now())
@@ -44,6 +47,7 @@ async def look(service: "Service", customer_id: str, told: Told = lambda _partie
 async def apply(service: "Service", customer_id: str, checksum: str, told: Told = lambda _parties: None) -> Row:
     """{state, repairs, run, refused}: all repairs of the findings with this checksum, or none."""
     await service.db.run(known_customer, customer_id)
+    alone.refuse(service.settings.route(customer_id), COMPARES)
     desk = await service.desk(customer_id)
     found, tally = await _compared(service, desk, told)
     done = await between_turns(service, customer_id, _applied, desk, checksum, found, tally, service.clock.now())

@@ -10,12 +10,24 @@ from sqlalchemy import Connection as Tx
 from keepstep import queue
 from keepstep.model.canonical import email
 from keepstep.model.change import Lane
+from keepstep.model.customer import NO_CRM
 from keepstep.model.errors import Refused
 from keepstep.model.instant import Instant, format_instant
-from keepstep.state import consent, customers, dead_letters, journal, marks, parties, permits, strangers, submissions
+from keepstep.state import (
+    alerts,
+    consent,
+    customers,
+    dead_letters,
+    journal,
+    marks,
+    parties,
+    permits,
+    strangers,
+    submissions,
+)
+from keepstep.state.feeds import is_feed
 from keepstep.state.parties import Alias
-from keepstep.submit.calls import RACED
-from keepstep.wiring import blocked, brake, overwritten, parity, past, plans, waiting
+from keepstep.wiring import blocked, brake, feeds, overwritten, parity, past, plans, waiting
 
 if TYPE_CHECKING:
     from keepstep.desk import Desk
@@ -46,6 +58,7 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
     key = service.settings.platforms[route.audience].application_key
     return {
         "customer": customer_id,
+        "crm": None if route.alone else route.crm,
         "connections": {one.platform: one.reason or one.health for one in customers.connections(tx, customer_id)},
         "blocked": blocked.blocked(tx, route, now),
         "idle_grants": blocked.idle(tx, service.vault, customer_id, now),
@@ -63,12 +76,14 @@ def _status(tx: Tx, service: "Service", customer_id: str, now: Instant) -> Row:
         "held": waiting.held(aliases, route, now),
         "crm_only": {"policy": route.policy.crm_only, **strangers.counted(tx, customer_id)},
         "dead_letters": dead_letters.count(tx, customer_id),
-        "raced_optouts": journal.count(tx, customer_id, RACED),
+        "alerts": alerts.counted(tx, customer_id),
+        "raced_optouts": journal.count(tx, customer_id, journal.RACED),
         "tags_without_list": waiting.tags_without_list(tx, route),
         "last_trouble": _trouble(tx, customer_id),
         "calls_today": {route.audience: permits.used_today(tx, key, now)},
         "subscription": parity.subscription(tx, route),
-        "polls": {f"{one.platform}.{one.name}": _poll(one) for one in marks.every(tx, customer_id)},
+        "feeds": feeds.in_status(tx, route),
+        "polls": {_poll_name(one): _poll(one) for one in marks.every(tx, customer_id) if not is_feed(one.platform)},
     }
 
 
@@ -76,6 +91,11 @@ def _trouble(tx: Tx, customer_id: str) -> Row | None:
     """The newest turn or read that failed; what came of it is in the polls and the queue."""
     found = journal.latest(tx, customer_id, ("turn_failed", "read_failed"), limit=1)
     return {"at": format_instant(found[0]["at"]), "what": found[0]["kind"], **found[0]["data"]} if found else None
+
+
+def _poll_name(mark: marks.Mark) -> str:
+    """What is filed under the name of a CRM that is not there keeps our own house."""
+    return f"{'keepstep' if mark.platform == NO_CRM else mark.platform}.{mark.name}"
 
 
 def _poll(mark: marks.Mark) -> Row:

@@ -1,10 +1,7 @@
 """A running Keepstep: what every customer shares, and one desk for each."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,25 +10,25 @@ from sqlalchemy import Connection as Tx
 
 from keepstep import queue
 from keepstep.database import Database
-from keepstep.desk import CALL_TIMEOUT, Desk
-from keepstep.model.errors import Misconfigured, Refused
+from keepstep.desk import CALL_TIMEOUT, Desk, Lease
+from keepstep.model.errors import Misconfigured
 from keepstep.model.instant import Instant
 from keepstep.ports import Chance, Clock, Connection, Connector, Grant, Http, Notice, Permits, Wake
 from keepstep.settings import Settings
-from keepstep.state import customers, installation, journal, marks
+from keepstep.state import customers
 from keepstep.state.vault import Secret, Vault
-from keepstep.tokens import EitherGrant, Endpoint, KeyGrant, OAuthGrant, start_over
-from keepstep.wire.http import Breaker
+from keepstep.tokens import EitherGrant, Endpoint, KeyGrant, OAuthGrant
+from keepstep.wire.http import Breaker, Leased
 from keepstep.wire.permits import SharedPermits
-from keepstep.wiring import checks, report
+from keepstep.wiring import checks, doors, removal, report
+from keepstep.wiring import customers as served
+from keepstep.wiring.alone import Nowhere
 from keepstep.wiring.lock import only_worker
 from keepstep.wiring.shares import Shares
 from keepstep.wiring.standin import announce
+from keepstep.wiring.tables import Tables
 
-OURS = "keepstep"
 GOODBYE = 20.0
-# For so long the door of a customer that another process added may be unknown.
-DOORS_SECONDS = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,14 +47,19 @@ class Service:
     stopping: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     woken: Wake = field(init=False)
+    told: Wake = field(init=False)
+    alert_url: Secret | None = None
     shares: Shares = field(init=False)
+    tables: Tables = field(init=False)
     _desks: dict[str, Desk] = field(default_factory=dict)
+    _grants: dict[tuple[str, str], OAuthGrant | KeyGrant | EitherGrant] = field(default_factory=dict)
     _permits: dict[str, Permits] = field(default_factory=dict)
-    _doors: dict[str, tuple[Instant, Mapping[bytes, str]]] = field(default_factory=dict)
+    doors: dict[str, tuple[Instant, Mapping[bytes, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.woken = self.clock.wake()
+        self.woken, self.told = self.clock.wake(), self.clock.wake()
         self.shares = Shares(self.settings)
+        self.tables = Tables(self.connectors)
 
     @property
     def signatures(self) -> Mapping[str, Callable[[Mapping[str, str]], Sequence[str]]]:
@@ -69,36 +71,49 @@ class Service:
 
     async def desk(self, customer_id: str) -> Desk:
         """The customer's desk, opened once. Its secrets are read every time: another process may have stored them."""
-        if customer_id not in self._desks:
-            self._desks[customer_id] = self._opened(customer_id)
-        return await self.db.run(self._with_secrets, self._desks[customer_id])
+        return await self.db.run(self.desk_in, customer_id)
 
-    def _with_secrets(self, tx: Tx, desk: Desk) -> Desk:
-        crm, audience = desk.route.crm, desk.route.audience
-        token = self.vault.get(tx, desk.customer_id, crm, "door_token")
+    def desk_in(self, tx: Tx, customer_id: str, known: Sequence[customers.Connection] | None = None) -> Desk:
+        """The same within a transaction. `known`: its connections, where they were read with it."""
+        desk = self._desks.get(customer_id)
+        if desk is None:  # transactions run side by side: the first desk stays, with its grants' copies of tokens
+            desk = self._desks.setdefault(customer_id, self._opened(customer_id))
+        crm, held = desk.route.crm, self.vault.drawer(tx, customer_id)
+        for platform in (desk.route.audience, crm) if known is not None else ():
+            if (grant := self._grants.get((customer_id, platform))) is not None:
+                grant.look(tx, held, known or ())
         return replace(
             desk,
-            hook_url=self.hook_url(crm, token),
-            hook_secret=self.vault.get(tx, desk.customer_id, crm, "webhook_secret"),
-            ledger_key=self.vault.get(tx, desk.customer_id, OURS, "ledger_key"),
-            calls_a_day=self.shares.part_of_day(tx, desk.customer_id, audience, self.clock.now()),
+            hook_url=self.hook_url(crm, held.get(crm, doors.TOKEN)),
+            hook_secret=held.get(crm, doors.SECRET),
+            ledger_key=held.get(*customers.LEDGER_KEY),
+            calls_a_day=self.shares.part_of_day(tx, customer_id, desk.route.audience, self.clock.now()),
+            tables=self.tables.of(desk.route, held),
         )
 
     def _opened(self, customer_id: str) -> Desk:
         route = self.settings.route(customer_id)
-        audience, crm = self._connector(route.audience), self._connector(route.crm)
-        if audience.open_audience is None or crm.open_crm is None:
+        audience, crm = self._connector(route.audience), None if route.alone else self._connector(route.crm)
+        if audience.open_audience is None or (crm and crm.open_crm is None):
             raise Misconfigured(
                 (f"customers.{customer_id}.route: {route.audience} to {route.crm} is no possible route",)
             )
+        lease = Lease()
+        there = None if crm is None else self._under(lease, self._connection(customer_id, route.crm))
         return Desk(
             route=route,
-            audience=audience.open_audience(self._connection(customer_id, route.audience)),
-            crm=crm.open_crm(self._connection(customer_id, route.crm)),
+            audience=audience.open_audience(self._under(lease, self._connection(customer_id, route.audience))),
+            crm=crm.open_crm(there) if crm and crm.open_crm and there else Nowhere(),
             db=self.db,
             clock=self.clock,
             chance=self.chance,
+            retention=self.settings.retention,
+            lease=lease,
         )
+
+    def _under(self, lease: Lease, link: Connection) -> Connection:
+        """The same connection, which writes only while the lease lasts."""
+        return replace(link, http=Leased(link.http, self.clock, lambda: lease.until))
 
     async def names_behind(self, customer_id: str, platform: str, grant: Grant) -> Sequence[str]:
         """Whatever the account is known by that a grant leads to."""
@@ -134,14 +149,18 @@ class Service:
             customer_id=customer_id,
             base_url=known.base_url,
             http=http,
-            grant=grant or self._grant(customer_id, platform, http),
+            grant=grant or self._kept_grant(customer_id, platform, http),
             permits=self.permits_of(platform),
             clock=self.clock,
             chance=self.chance,
             settings={**shared, **{name: value for name, value in extra.items() if value is not None}},
         )
 
-    def _grant(self, customer_id: str, platform: str, http: Http) -> Grant:
+    def _kept_grant(self, customer_id: str, platform: str, http: Http) -> Grant:
+        grant = self._grants[customer_id, platform] = self._grant(customer_id, platform, http)
+        return grant
+
+    def _grant(self, customer_id: str, platform: str, http: Http) -> OAuthGrant | KeyGrant | EitherGrant:
         shared: dict[str, Any] = {"customer_id": customer_id, "platform": platform, "db": self.db, "vault": self.vault}
         key = KeyGrant(**shared, clock=self.clock)
         oauth = self.connectors[platform].oauth
@@ -180,41 +199,7 @@ class Service:
 
     async def sender(self, platform: str, token: str) -> tuple[str, tuple[bytes, ...], str | None] | None:
         """Customer id, webhook secrets and the account that is bound, behind a door token."""
-        return await self.db.run(self._sender, platform, token, self.clock.now())
-
-    def _sender(
-        self, tx: Tx, platform: str, token: str, now: Instant
-    ) -> tuple[str, tuple[bytes, ...], str | None] | None:
-        customer_id = self._behind(tx, platform, token, now)
-        if customer_id is None or not self._has_door(customer_id, platform):
-            return None
-        held = self._opened_secret(tx, customer_id, platform, "door_token")
-        if held is None or not hmac.compare_digest(held.reveal().encode(), token.encode()):
-            return None  # it was replaced since
-        fields = ("webhook_secret", "webhook_secret_previous")
-        found = (self._opened_secret(tx, customer_id, platform, name) for name in fields)
-        bound = customers.get_connection(tx, customer_id, platform)
-        secrets = tuple(secret.reveal().encode() for secret in found if secret)
-        return customer_id, secrets, bound.account_id if bound else None
-
-    def _behind(self, tx: Tx, platform: str, token: str, now: Instant) -> str | None:
-        """Whose door a token opens. Strangers choose tokens: ours are all opened once in a while, not at every guess.
-
-        A customer whose secrets no key opens any more must not shut the others' doors.
-        """
-        read_at, doors = self._doors.get(platform, (None, {}))
-        asked = _digest(token)
-        if asked not in doors and (read_at is None or now - read_at > DOORS_SECONDS):
-            ids = [one.customer_id for one in customers.every(tx)]
-            held = {one: self._opened_secret(tx, one, platform, "door_token") for one in ids}
-            doors = {_digest(known.reveal()): one for one, known in held.items() if known}
-            self._doors[platform] = now, doors
-        return doors.get(asked)
-
-    def _has_door(self, customer_id: str, platform: str) -> bool:
-        """Webhooks about contacts of the audience side are in no vendor's document: a route must ask for them."""
-        route = self.settings.route(customer_id)
-        return platform != route.audience or route.policy.contact_webhooks
+        return await self.db.run(doors.sender, self, platform, token, self.clock.now())
 
     async def wake(self, customer_id: str) -> None:
         """The customer has work: its slot is due, and the worker is woken."""
@@ -242,6 +227,7 @@ class Service:
         """Let the worker finish its turn; a call that takes longer than GOODBYE is left to be looked at afterwards."""
         self.stopping = True
         self.woken.set()
+        self.told.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.ended.wait(), GOODBYE)
 
@@ -253,105 +239,41 @@ class Service:
     # --- customers -----------------------------------------------------------------------------------------------
 
     async def add_customer(self, customer_id: str, platform: str, secrets: Mapping[str, Secret]) -> dict[str, Any]:
-        """Store credentials; make the door token and webhook secret where missing; unblock the connection."""
-        await self.db.run(self._add, customer_id, platform, secrets, self.clock.now())
+        """See customers.add."""
+        return await served.add(self, customer_id, platform, secrets)
+
+    def forget(self, customer_id: str) -> None:
+        """What is kept in memory of a customer is read again."""
         self._desks.pop(customer_id, None)
-        self._doors.clear()
-        token = await self.db.run(self.vault.get, customer_id, platform, "door_token")
-        has_door = self.hook_url(platform, token) is not None
-        return {
-            "platform": platform,
-            "stored": sorted(secrets),
-            "webhooks": "arrive here" if has_door else "none: polled",
-        }
-
-    def _add(self, tx: Tx, customer_id: str, platform: str, secrets: Mapping[str, Secret], now: Instant) -> None:
-        if customers.get(tx, customer_id) is None:
-            customers.add(tx, customer_id, {}, now)
-        queue.wake(tx, customer_id, now)
-        if "refresh_token" in secrets:
-            start_over(tx, self.vault, customer_id, platform)
-        for name, secret in secrets.items():
-            self.vault.put(tx, customer_id, platform, name, secret, now)
-        known = customers.get_connection(tx, customer_id, platform)
-        customers.set_connection(
-            tx, customer_id, platform, known.account_id if known else None, known.data if known else {}
-        )
-        installation.claim(tx, customer_id, platform)
-        made = [(OURS, "ledger_key")]
-        if self.connectors[platform].signatures and self._has_door(customer_id, platform):
-            made += [(platform, "door_token"), (platform, "webhook_secret")]
-        for owner, name in made:
-            if self._opened_secret(tx, customer_id, owner, name) is None:
-                secret = Secret(base64.urlsafe_b64encode(self.chance.token(32)).decode().rstrip("="))
-                self.vault.put(tx, customer_id, owner, name, secret, now)
-        queue.let_go(tx, customer_id, "blocked", now)
-        for mark in marks.every(tx, customer_id):
-            if mark.platform == platform and mark.due is not None and mark.due > now:
-                marks.put(tx, customer_id, replace(mark, due=now))
-
-    def _opened_secret(self, tx: Tx, customer_id: str, platform: str, name: str) -> Secret | None:
-        """The secret, if it is there and a key of ours opens it. Under a lost key it is as good as gone."""
-        try:
-            return self.vault.get(tx, customer_id, platform, name)
-        except Misconfigured:
-            return None
+        self.doors.clear()
 
     async def customers(self) -> Sequence[dict[str, Any]]:
-        """Everybody who is served."""
-        found = await self.db.run(customers.every)
-        return [{"customer": one.customer_id, "state": one.state} for one in found]
+        """See customers.everybody."""
+        return await served.everybody(self)
 
     async def customer(self, customer_id: str) -> dict[str, Any]:
-        """One customer: state, connections, which credentials are stored."""
-        return await self.db.run(self._customer, customer_id)
-
-    def _customer(self, tx: Tx, customer_id: str) -> dict[str, Any]:
-        known = customers.get(tx, customer_id)
-        if known is None:
-            raise Refused(404, f"no customer {customer_id}; `keepstep customer list` shows who there is")
-        stored = [f"{platform}.{field}" for platform, field in self.vault.fields(tx, customer_id)]
-        health = {one.platform: one.reason or one.health for one in customers.connections(tx, customer_id)}
-        doors = {name: url for name in self.signatures if (url := self._door(tx, customer_id, name))}
-        return {"customer": customer_id, "state": known.state, "connections": health, "stored": stored, "doors": doors}
-
-    def _door(self, tx: Tx, customer_id: str, platform: str) -> str | None:
-        if not self._has_door(customer_id, platform):
-            return None
-        return self.hook_url(platform, self._opened_secret(tx, customer_id, platform, "door_token"))
+        """See customers.one."""
+        return await served.one(self, customer_id)
 
     async def door_secret(self, customer_id: str, platform: str) -> dict[str, str]:
-        """Where a platform's webhooks arrive and the secret that signs them, to be set up there by hand; the journal
-        tells that it was shown. Raises Refused where there is no such door."""
-        await self.customer(customer_id)
-        return await self.db.run(self._door_secret, customer_id, platform, self.clock.now())
-
-    def _door_secret(self, tx: Tx, customer_id: str, platform: str, now: Instant) -> dict[str, str]:
-        url = self._door(tx, customer_id, platform)
-        secret = self._opened_secret(tx, customer_id, platform, "webhook_secret")
-        if url is None or secret is None:
-            raise Refused(404, f"{platform}: no webhooks arrive here; the route and service.public_url say whether")
-        journal.append(tx, customer_id, [(now, None, "door_secret_shown", {"platform": platform})])
-        return {"url": url, "secret": secret.reveal()}
+        """See customers.door_secret."""
+        return await served.door_secret(self, customer_id, platform)
 
     async def pause(self, customer_id: str) -> None:
-        """No turn begins and no call is sent from now on; work is kept."""
-        await self.customer(customer_id)
-        await self.db.run(customers.pause, customer_id)
+        """See customers.pause."""
+        await served.pause(self, customer_id)
 
     async def resume(self, customer_id: str) -> None:
-        """Turns begin again, also with connections that were blocked."""
-        for platform in (await self.customer(customer_id))["connections"]:
-            await self.db.run(customers.unblock, customer_id, platform)
-        await self.db.run(queue.let_go, customer_id, "blocked", self.clock.now())
-        await self.db.run(customers.resume, customer_id)
+        """See customers.resume."""
+        await served.resume(self, customer_id)
 
-    async def remove(self, customer_id: str) -> dict[str, Any]:
-        """Erase everything; keyed hashes of opted-out addresses stay."""
-        await self.customer(customer_id)
-        await self.db.run(customers.remove, customer_id)
-        self._desks.pop(customer_id, None)
-        return {"customer": customer_id, "state": "removed"}
+    async def outlook(self, customer_id: str) -> dict[str, Any]:
+        """See removal.outlook."""
+        return await removal.outlook(self, customer_id)
+
+    async def remove(self, customer_id: str, wish: removal.Wish, tell: removal.Tell = removal.untold) -> dict[str, Any]:
+        """See removal.remove."""
+        return await removal.remove(self, customer_id, wish, tell)
 
     async def status(self, customer_id: str | None) -> dict[str, Any]:
         """See report.status."""
@@ -380,8 +302,3 @@ class Service:
 
 def _in_headers(names: Sequence[str]) -> Callable[[Mapping[str, str]], Sequence[str]]:
     return lambda headers: [headers[name.lower()] for name in names if name.lower() in headers]
-
-
-def _digest(token: str) -> bytes:
-    """What a token is looked up by: how long that takes must say nothing of the tokens there are."""
-    return hashlib.sha256(token.encode()).digest()

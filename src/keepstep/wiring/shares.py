@@ -1,5 +1,6 @@
 """How the calls of a day, which belong to an application key, are shared out to its customers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Tx
@@ -14,11 +15,11 @@ KNOWN_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Shares:
-    """Each customer gets an equal part; one whose plan is known, as many as its tier says. What all plans come to is
-    read once a minute."""
+    """Each customer gets an equal part; one whose plan is known, as many as its tier says. How many there are, and how
+    many parts each has, is read once a minute."""
 
     settings: Settings
-    _more: dict[str, tuple[Instant, int]] = field(default_factory=dict)
+    _known: dict[str, tuple[Instant, Mapping[tuple[str, str], int]]] = field(default_factory=dict)
 
     def part_of_day(self, tx: Tx, customer_id: str, platform: str, now: Instant) -> float | None:
         """Calls a day of one customer; None where nobody counts them."""
@@ -27,22 +28,20 @@ class Shares:
         if per_day is None:
             return None
         sharing = [name for name, one in known.items() if one.application_key == key and one.per_day is not None]
-        more = self._beyond_one(tx, key, sharing, now)
-        mine = customers.get_connection(tx, customer_id, platform) if more else None
-        parts = _weight(mine.data.get("plan")) if mine is not None else 1
-        return per_day * parts / max(customers.count(tx, sharing) + more, 1)
+        parts = self._parts(tx, key, sharing, now)
+        return per_day * parts.get((customer_id, platform), 1) / max(sum(parts.values()), 1)
 
     def forget(self) -> None:
         """A plan has changed."""
-        self._more.clear()
+        self._known.clear()
 
-    def _beyond_one(self, tx: Tx, key: str, sharing: list[str], now: Instant) -> int:
-        """How many parts the known plans get beyond the one that everybody has."""
-        read_at, more = self._more.get(key, (None, 0))
+    def _parts(self, tx: Tx, key: str, sharing: list[str], now: Instant) -> Mapping[tuple[str, str], int]:
+        """The parts of everybody who shares the key, by customer and platform."""
+        read_at, parts = self._known.get(key, (None, {}))
         if read_at is None or now - read_at > KNOWN_SECONDS:
-            more = sum(_weight(one) - 1 for one in customers.plans(tx, sharing))
-            self._more[key] = now, more
-        return more
+            parts = {place: _weight(plan) for place, plan in customers.plans(tx, sharing).items()}
+            self._known[key] = now, parts
+        return parts
 
 
 def _weight(remembered: object) -> int:

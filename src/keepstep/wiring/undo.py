@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection as Tx
 
-from keepstep import queue
+from keepstep import filing, queue
 from keepstep.model.change import Lane
 from keepstep.model.decide import decide
 from keepstep.model.errors import Refused
 from keepstep.model.instant import Instant, format_instant
-from keepstep.model.party import Party, Person, Readings
+from keepstep.model.party import Party, Person
 from keepstep.model.written import BACK, folded
 from keepstep.queue import StepRow
 from keepstep.state import brake, journal, plans, readings, runs
@@ -92,12 +92,12 @@ def _by_decision(tx: Tx, desk: "Desk", run_id: str, rows: Sequence[Written]) -> 
         by_party.setdefault(row.party_id, []).append(row)
     known = readings.load(tx, desk.customer_id, list(by_party))
     now, found = desk.clock.now(), dict[int, tuple[str, str | None]]()
-    setting = load.setting(tx, desk, now)
+    setting, kept = load.setting(tx, desk, now), filing.filed(tx, desk, known.values())
     for key, mine in by_party.items():
         restores, stays = folded(run_id, now, mine)
         found |= {row: ("stays", why) for row, why in stays.items()}
         party = replace(known.get(key, Party(party_id=key)), restore=restores)
-        said = decide(party, _stored(tx, desk, party), setting).notes
+        said = decide(party, filing.understood(desk, party, kept), setting).notes
         ends = {row: str(note.data["state"]) for note in said if note.kind == "undo" for row in note.data["rows"]}
         found |= {row: _ending(ends.get(row)) for one in restores for row in one.rows}
     return found
@@ -107,15 +107,6 @@ def _ending(why: str | None) -> tuple[str, str | None]:
     if why is None:
         return "restored", None
     return (why, None) if why == "touched" else ("stays", why)
-
-
-def _stored(tx: Tx, desk: "Desk", party: Party) -> Readings:
-    here = readings.audience_of(tx, desk.shelf, [party])
-    there = readings.crm_of(tx, desk.shelf, [party]).get(party.crm_id or "")
-    return Readings(
-        crm=desk.crm.snapshot(there[0], there[1]) if there else None,
-        audience={key: desk.audience.snapshot(raw, read_at) for key, (raw, read_at, _) in here.items()},
-    )
 
 
 def _report(run: Run, rows: Sequence[Written], found: Mapping[int, tuple[str, str | None]], waiting: int) -> Row:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from keepstep_sandbox.constant_contact import paging
 from keepstep_sandbox.constant_contact.dates import DAY, seconds, stamp
@@ -14,6 +14,8 @@ PATH = "/v3/activities"
 KEPT = 10 * DAY
 QUEUED = 1_000
 STATES = ("initialized", "processing", "completed", "cancelled", "failed", "timed_out")
+VARIED = (30.0, 600.0, 45.0, 900.0, 120.0)  # CC facts 7.2: jobs take 30 s to 15 min or more
+Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
@@ -21,12 +23,13 @@ class Tally:
     """What a job counts while it works; there is no outcome per contact (CC facts 6.2).
 
     unlucky: every second job of an account, beginning with the first; what the switches say goes wrong with these only,
-    for a vendor whose every job failed would be a vendor without jobs.
+    for a vendor whose every job failed would be a vendor without jobs. halved: the job breaks off half way.
     """
 
     unlucky: bool
     counts: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    halved: bool = False
 
     def add(self, name: str, by: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + by
@@ -34,6 +37,10 @@ class Tally:
     def error(self, message: str) -> None:
         self.add("error_count")
         self.errors.append(message)
+
+    def share(self, items: list[Item]) -> list[Item]:
+        """What the job gets to of these: all of them, or the first half."""
+        return items[: len(items) // 2] if self.halved else items
 
 
 Work = Callable[[float, Tally], None]
@@ -56,6 +63,11 @@ class Activity:
     def started(self) -> float:
         return self.created + (self.due - self.created) / 4
 
+    def run(self) -> None:
+        """Do the job's work; of one that did not complete nothing, or the first half where it can be halved."""
+        if self.end == "completed" or self.tally.halved:
+            self.work(self.due, self.tally)
+
     def state(self, now: float) -> str:
         """initialized, processing, then the end that was chosen when it was posted."""
         if self.done:
@@ -76,20 +88,28 @@ class Activities:
         """Queue a job. Raises Refusal (429) above 1,000 queued ones."""
         if len(self._waiting) >= QUEUED:
             raise Refusal(429, "too_many_requests", "You exceeded 1,000 queued activities for this user account.")
-        duration = float(self._switches["activity_duration"])
         tally = Tally(self._posted % 2 == 0, {"error_count": 0, **counts})
-        late = self._switches["activity_order"] == "out_of_order" and tally.unlucky
+        end = self._switches["activity_end"] if tally.unlucky else "completed"
+        tally.halved = self._switches["activity_stops"] == "half_way" and end != "completed"
+        made = Activity(activity_id, kind, now, now + self._duration(tally.unlucky), end, work, tally)
         self._posted += 1
-        due = now + duration * (3 if late else 1)
-        chosen = self._switches["activity_end"]
-        made = Activity(activity_id, kind, now, due, chosen if tally.unlucky else "completed", work, tally)
         self._kept[activity_id] = made
         self._waiting.append(made)
         return made
 
+    def _duration(self, unlucky: bool) -> float:
+        said = self._switches["activity_duration"]
+        lasts = VARIED[self._posted % len(VARIED)] if said == "varied" else float(said)
+        return lasts * (3 if self._switches["activity_order"] == "out_of_order" and unlucky else 1)
+
+    @property
+    def posted(self) -> list[Activity]:
+        """Every job, oldest first."""
+        return list(self._kept.values())
+
     def next_due(self) -> float | None:
         """When the next job ends."""
-        return min((one.due for one in self._waiting), default=None)
+        return min([one.due for one in self._waiting]) if self._waiting else None
 
     def take_due(self, now: float) -> list[Activity]:
         """Jobs due by now, in order of their end; they count as done."""
@@ -135,7 +155,8 @@ class Activities:
         if one.done:
             moments["completed_at"] = one.due
         shown |= {name: stamp(seconds(at), self._switches["date_dialect"], name) for name, at in moments.items()}
-        shown["percent_done"] = 100 if one.done else 50 if state == "processing" else 1
+        whole = 100 if self._switches["activity_percent"] == "100" else 75  # CC facts 7.2: may be less at the end
+        shown["percent_done"] = whole if one.done else 50 if state == "processing" else 1
         # Of a tag's deletion they are objects, elsewhere texts (CC facts 6.3).
         objects = one.kind == "tag_delete"
         shown["activity_errors"] = [{"message": text} if objects else text for text in one.tally.errors]

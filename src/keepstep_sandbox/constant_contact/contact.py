@@ -52,9 +52,13 @@ class Contact:
 
     def text(self, include: frozenset[str], switches: Switches) -> str:
         """The JSON of an answer."""
-        key = (include, switches["date_dialect"], switches["deleted_carries_opt_out"])
+        return self.written(include, switches["date_dialect"], switches["deleted_carries_opt_out"] == "yes")
+
+    def written(self, include: frozenset[str], dialect: str = "z", deleted_out: bool = False) -> str:
+        """The contact as JSON, kept until it changes."""
+        key = (include, dialect, deleted_out)
         if key not in self.texts:
-            self.texts[key] = json.dumps(self.view(include, key[1], key[2] == "yes"))
+            self.texts[key] = json.dumps(self.view(*key))
         return self.texts[key]
 
     def view(self, include: Collection[str], dialect: str = "z", deleted_out: bool = False) -> dict[str, Any]:

@@ -178,5 +178,5 @@ def _shown(account: Account, contact: Contact, status: int, include: frozenset[s
 
 def as_json(contact: Contact) -> dict[str, Any]:
     """The whole contact for the judge: every subresource, plain dates."""
-    view: dict[str, Any] = json.loads(json.dumps(contact.view(INCLUDES)))
+    view: dict[str, Any] = json.loads(contact.written(INCLUDES))
     return view

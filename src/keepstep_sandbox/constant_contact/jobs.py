@@ -43,8 +43,9 @@ def delete_tag(account: Account, _request: Request, now: float, tag_id: str) -> 
         raise missing()
 
     def work(at: float, tally: Tally) -> None:
-        tags.remove(account, tag_id, at)
-        tally.add("items_completed_count")
+        for one in tally.share([tag_id]):
+            tags.remove(account, one, at)
+            tally.add("items_completed_count")
 
     posted = account.activities.post(account.ids.next(), "tag_delete", work, {"items_total_count": 1}, now)
     return accepted(account, posted, now, 202)
@@ -56,8 +57,9 @@ def delete_list(account: Account, _request: Request, now: float, list_id: str) -
         raise missing()
 
     def work(at: float, tally: Tally) -> None:
-        lists.remove(account, list_id, at)
-        tally.add("items_completed_count")
+        for one in tally.share([list_id]):
+            lists.remove(account, one, at)
+            tally.add("items_completed_count")
 
     posted = account.activities.post(
         account.ids.next(), "list_delete", work, {"items_total_count": 1, "list_count": 1}, now
@@ -100,7 +102,7 @@ def _taggings(account: Account, request: Request, now: float, kind: str, step: S
 
 def _run(account: Account, ids: list[str], live: list[str], at: float, tally: Tally, step: Step) -> None:
     spoiled = ids[-1:] if account.switches["activity_error_count"] == "1" and tally.unlucky else []
-    for one in ids:
+    for one in tally.share(ids):
         contact = account.contacts.get(one)
         if contact is None or one in spoiled:
             tally.error(f"Contact could not be processed: {one}")

@@ -53,6 +53,8 @@ class PartnerNotices:
 
     def due(self, now: float) -> list[ContactDelivery]:
         """Take what is due; a delivery that is never reported on is lost."""
+        if not self._waiting:
+            return []
         ready = [one for one in self._waiting if one.due <= now]
         self._waiting = [one for one in self._waiting if one.due > now]
         self._taken |= {one.id: one for one in ready}
@@ -68,7 +70,7 @@ class PartnerNotices:
 
     def next_due(self) -> float | None:
         """When the next delivery falls due."""
-        return min((one.due for one in self._waiting), default=None)
+        return min([one.due for one in self._waiting]) if self._waiting else None
 
     def _key(self) -> rsa.RSAPrivateKey:
         if not self._keys:

@@ -67,11 +67,20 @@ SWITCHES: tuple[Switch, ...] = (
         "CC facts 10, 11: none exist; the recipe expects an array or an object of account_id, contact_id, event_type",
     ),
     # activities
-    Switch("activity_duration", ("30", "0", "5", "900"), "CC facts 7.2: seconds"),
+    Switch(
+        "activity_duration",
+        ("30", "0", "5", "900", "varied"),
+        "CC facts 7.2: seconds; varied is 30 s to 15 min from job to job, so that later ones end first",
+    ),
     Switch(
         "activity_end",
         ("completed", "cancelled", "failed", "timed_out"),
-        "CC facts 7.2; what did not complete did nothing; every second job, from the first",
+        "CC facts 7.2; every second job, from the first",
+    ),
+    Switch(
+        "activity_stops",
+        ("before", "half_way"),
+        "CC facts 7.2: what did not complete did nothing, or the first half of its items; not stated",
     ),
     Switch(
         "activity_error_count",
@@ -79,8 +88,41 @@ SWITCHES: tuple[Switch, ...] = (
         "CC facts 7.2: 1 leaves out the last item of every second job, from the first",
     ),
     Switch("activity_order", ("in_order", "out_of_order"), "CC facts 7.2"),
+    Switch("activity_percent", ("100", "below"), "CC facts 7.2: percent_done of a completed job may be below 100"),
     Switch("timed_out_spelling", ("timed_out", "time_out"), "CC facts 7.2"),
     Switch("list_job_adds_unsubscribed", ("no", "yes"), "CC facts 5.2, 6.2: stated for imports only"),
+    # imports
     Switch("import_status", ("201", "202"), "CC facts 7.1"),
-    Switch("import_revives", ("yes", "no"), "CC facts 5.5: inferred"),
+    Switch(
+        "import_revives",
+        ("yes", "no", "unsaid"),
+        "CC facts 5.5: inferred; unsaid leaves deleted people out and counts them nowhere",
+    ),
+    Switch(
+        "import_duplicates",
+        ("in_turn", "last", "first"),
+        "CC facts 7.1: of rows of one address the last one wins, over the values of the others or in their place",
+    ),
+    Switch(
+        "import_foreign_phone",
+        ("dropped", "correctable"),
+        "CC facts 7.1: international numbers are not supported; the number alone is lost, or the row is left out",
+    ),
+    Switch(
+        "import_unknown_field",
+        ("row", "400", "dropped"),
+        "CC facts 7.1: custom fields must exist; an unknown one costs its row, the whole call or its own value",
+    ),
+    Switch("import_email_size", ("50", "80"), "CC facts 3.2: the sizes disagree inside the specification"),
+    Switch("import_home_country", ("underscore", "space"), "CC facts 7.1: the specification writes one with a space"),
+    Switch(
+        "import_counts",
+        ("imported", "file"),
+        "CC facts 7.2: person_count is of who was imported, or of the whole file, whose rows then hold a header",
+    ),
+    Switch(
+        "import_error_text",
+        ("plain", "lines", "none"),
+        "CC facts 7.2: no row numbers are promised; the v2 edition had some",
+    ),
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 from keepstep_sandbox.constant_contact import campaigns, custom_fields, lists, mailings, pages, people, tags
 from keepstep_sandbox.constant_contact.account import Account, Ids
+from keepstep_sandbox.constant_contact.activities import Activity
 from keepstep_sandbox.constant_contact.changes import Change
 from keepstep_sandbox.constant_contact.contact import Contact
 from keepstep_sandbox.constant_contact.contacts import as_json
@@ -80,15 +81,12 @@ class ConstantContact:
             found = refusal.response(self.switches["error_body"])
         return Response(found.status, found.headers, found.body, account.take_effects())
 
-    # time
-
     def settle(self, now: float) -> Effects:
         """Let the activities due by now end."""
         ended: list[Effect] = []
         for account in self._accounts.values():
             for activity in account.activities.take_due(now):
-                if activity.end == "completed":
-                    activity.work(activity.due, activity.tally)
+                activity.run()
                 effects = account.take_effects()
                 self.background += [(activity.due, effect) for effect in effects]
                 ended += effects
@@ -96,11 +94,9 @@ class ConstantContact:
 
     def next_due(self) -> float | None:
         """The next moment at which something changes by itself."""
-        dues = [one.next_due() for one in (self._webhooks, self.partner.notices)]
-        dues += [account.activities.next_due() for account in self._accounts.values()]
-        return min((due for due in dues if due is not None), default=None)
-
-    # webhooks
+        dues = [account.activities.next_due() for account in self._accounts.values()]
+        dues += self._webhooks.next_due(), self.partner.notices.next_due()
+        return min([due for due in dues if due is not None], default=None)
 
     def set_contact_webhook(self, account_id: str, url: str, secret: str) -> None:
         """Tell this URL of every change to contacts, as switch `contact_webhooks` says; an empty one ends it."""
@@ -155,6 +151,10 @@ class ConstantContact:
     def lists(self, account_id: str) -> list[dict[str, Any]]:
         """Every list, deleted ones too."""
         return [lists.view(one, "z") for one in self._accounts[account_id].lists.values()]
+
+    def jobs(self, account_id: str) -> list[Activity]:
+        """For the judge: every job that was ever posted, oldest first."""
+        return self._accounts[account_id].activities.posted
 
     def tags(self, account_id: str) -> list[dict[str, Any]]:
         """Every tag."""

@@ -86,6 +86,8 @@ class ContactWebhooks:
 
     def due(self, now: float) -> list[ContactDelivery]:
         """Take what is due; a delivery that is never reported on is lost."""
+        if not self._waiting:
+            return []
         ready = [one for one in self._waiting if one.due <= now]
         self._waiting = [one for one in self._waiting if one.due > now]
         found = [self._delivery(one) for one in sorted(ready, key=lambda one: one.due) for _ in range(one.copies)]
@@ -100,7 +102,7 @@ class ContactWebhooks:
 
     def next_due(self) -> float | None:
         """When the next delivery falls due."""
-        return min((one.due for one in self._waiting), default=None)
+        return min([one.due for one in self._waiting]) if self._waiting else None
 
     def _queue(self, account_id: str, event: dict[str, Any], now: float) -> None:
         late = self._late.pop(0) if self._late else 0.0

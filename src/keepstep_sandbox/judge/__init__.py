@@ -113,7 +113,7 @@ def _refuted_in_step(evidence: Evidence, parkings: Parkings, member: Member) -> 
         return "never served"
     if must := parkings.must(member):
         return f"nobody but a person can tell ({must})"
-    if member.id in evidence.waiting:
+    if member.id in evidence.waiting and not evidence.is_behind(member):
         return "still waiting at the vendor"
     if not member.linked and (member.address or member.contact is None):
         return "not linked" if member.contacts else "not in Virtuous"

@@ -29,7 +29,8 @@ def collateral(evidence: Evidence) -> Iterator[Finding]:
     for _at, effect in evidence.service_effects(CONSTANT_CONTACT):
         kind, _, number = effect.record.partition(":")
         consent = effect.field.startswith(_CONSENT) and effect.field != "email_address.address"
-        if kind == "contact" and not consent and effect.field not in labels and not _written_back(evidence, effect):
+        asked = number in evidence.fed or effect.field in labels or _written_back(evidence, effect)
+        if kind == "contact" and not consent and not asked:
             yield Finding(WRONG, number, f"{effect.field}: changed at Constant Contact by the service")
         if effect.field == "email_address.permission_to_send" and _widened(evidence, number, effect):
             yield Finding(WRONG, number, "permission: changed at Constant Contact by the service")

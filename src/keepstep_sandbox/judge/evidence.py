@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from keepstep_sandbox.http import Effect
@@ -64,13 +65,24 @@ class Evidence:
         crm = world.virtuous.contacts(organization)
         self.crm: list[Raw] = [one for one in crm if one["mergedIntoContactId"] is None]
         self.tag_names = {str(one["tagName"]) for one in world.virtuous.tags(organization)}
-        self.waiting = {str(row["row"].get("referenceId")) for row in world.virtuous.waiting(organization)}
+        held = world.virtuous.waiting(organization)
+        pairs = sorted((float(row["submitted"]), str(row["row"].get("referenceId"))) for row in held)
+        self.waiting = {number: submitted for submitted, number in pairs}
         self.planted = {act.record: str(act.data["reason"]) for act in world.log.of("planted")}
         self.addresses = self._histories()
+        self.fed = self._fed()
         self._by_reference = self._references()
         self.members = {number: self._member(number, raw) for number, raw in self.audience.items()}
         self.households = self._households()
         self.captured = frozenset(number for one in self.arrivals for number in one.served)
+
+    def is_behind(self, member: Member) -> bool:
+        """Did whatever waits of a person come before their contact was made? Then it is a submission whose answer was
+        lost and that was sent again; one that came later is an edit that should not have gone that way."""
+        if not member.linked or member.contact is None:
+            return False
+        made = datetime.fromisoformat(str(member.contact["createDateTimeUtc"]).rstrip("Z")).replace(tzinfo=UTC)
+        return self.waiting[member.id] < made.timestamp()
 
     def acts_of(self, side: str, *kinds: str) -> Iterator[Act]:
         """Acts on one side, oldest first."""
@@ -133,6 +145,16 @@ class Evidence:
             if act.kind == "add_person" or "email" in act.data:
                 found[act.record].append((float("-inf") if act.kind == "add_person" else act.t, address))
         return found
+
+    def _fed(self) -> frozenset[str]:
+        """People of whom a row of an SQL table speaks: what it changes of them the judge of feeds looks at."""
+        rows = {fields.email(act.data.get("email")) for act in self.world.log.of("row")} - {""}
+        now = {n: fields.email((raw.get("email_address") or {}).get("address")) for n, raw in self.audience.items()}
+        return frozenset(
+            number
+            for number, address in now.items()
+            if address in rows or any(one in rows for _t, one in self.addresses.get(number, ()))
+        )
 
     def _references(self) -> dict[str, list[Raw]]:
         found: dict[str, list[Raw]] = defaultdict(list)

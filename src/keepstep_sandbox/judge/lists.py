@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from keepstep_sandbox.judge import fields
 from keepstep_sandbox.judge.evidence import Evidence, Finding, Member
 from keepstep_sandbox.judge.values import LOST, WRONG
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS, Act
@@ -49,6 +50,8 @@ def _membership(evidence: Evidence, act: Act) -> Iterator[Finding]:
     on = number in member.raw.get("list_memberships", ()) or number in member.raw.get("taggings", ())
     if on == added or (added and _taken_by_vendor(evidence, act, number)):
         return
+    if not added and _agreed_since(evidence, member, act, number):
+        return
     later = list(evidence.acts_of(CONSTANT_CONTACT, *(_TAKES if added else _ADDS)))
     staff = evidence.acts_of(VIRTUOUS, "staff_removes_tag" if added else "staff_adds_tag")
     tag = evidence.tag_of(number)
@@ -66,6 +69,18 @@ def _taken_by_vendor(evidence: Evidence, act: Act, number: str) -> bool:
         for one in evidence.acts_of(CONSTANT_CONTACT, "person_opts_out", "campaign_opt_out", "complain", "edit")
         if one.record == act.record and one.t >= act.t
         for effect in one.effects
+    )
+
+
+def _agreed_since(evidence: Evidence, member: Member, act: Act, number: str) -> bool:
+    """Whether a row of an SQL table says that the person agreed to the list after leaving it."""
+    return any(
+        one.t >= act.t
+        and fields.email(one.data.get("email")) == member.address
+        and number in one.data["lists"]
+        and float(one.data.get("permitted") or 0.0) > act.t
+        for one in evidence.acts
+        if one.kind == "row"
     )
 
 

@@ -57,7 +57,8 @@ class Call:
     query: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.query = {name.lower(): value for name, value in self.request.params().items()}
+        params = self.request.params() if self.request.query else {}
+        self.query = {name.lower(): value for name, value in params.items()}
 
     @cached_property
     def body(self) -> dict[str, Any]:

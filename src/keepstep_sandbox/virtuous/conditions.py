@@ -168,12 +168,20 @@ def _day(value: str, zone: ZoneInfo, now: float) -> date:
         return today - timedelta(days=AGO[word])
     if word == "start of this month":
         return today.replace(day=1)
+    written = _written_day(value)
+    if written is None:
+        raise Refused(400, "The date is not valid.", PLACE)
+    return written
+
+
+@lru_cache(maxsize=256)
+def _written_day(value: str) -> date | None:
     for form in ("%Y-%m-%d", "%m/%d/%Y"):
         try:
             return _ordinary(datetime.strptime(value, form).replace(tzinfo=UTC).date())
         except ValueError:
             continue
-    raise Refused(400, "The date is not valid.", PLACE)
+    return None
 
 
 def _instant(value: str) -> datetime | None:
@@ -195,6 +203,7 @@ def _ordinary(day: date) -> date:
     return day
 
 
+@lru_cache(maxsize=256)
 def _midnight(day: date, zone: ZoneInfo) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -42,18 +41,19 @@ class Virtuous:
 
     def handle(self, request: Request, now: float) -> Response:
         """Answer one request below /api or at /Token. Every answer tells the server's time, as HTTP has it."""
-        response = self._handled(request, now)
-        return replace(response, headers={**response.headers, "Date": formatdate(int(now), usegmt=True)})
+        response, budget = self._handled(request, now)
+        headers = {**response.headers, **budget, "Date": formatdate(int(now), usegmt=True)}
+        return Response(response.status, headers, response.body, response.effects)
 
-    def _handled(self, request: Request, now: float) -> Response:
+    def _handled(self, request: Request, now: float) -> tuple[Response, Mapping[str, str]]:
         if request.path == "/Token":
-            return self._grants.answer(request, now) if request.method == "POST" else Response(404)
+            return (self._grants.answer(request, now) if request.method == "POST" else Response(404)), {}
         organization = self._authorized(request, now)
         if organization is None:
-            return self._with_budget(self._denied(), self._known_organization(request), now)
+            return self._denied(), self._budget(self._known_organization(request), now)
         if not organization.budget.take(now):
-            return self._with_budget(_limited(organization, now), organization, now)
-        return self._with_budget(self._answered(organization, request, now), organization, now)
+            return _limited(organization, now), self._budget(organization, now)
+        return self._answered(organization, request, now), self._budget(organization, now)
 
     def _answered(self, organization: Organization, request: Request, now: float) -> Response:
         found = routing.find(request.method.upper(), request.path)
@@ -82,15 +82,13 @@ class Virtuous:
             return Response(401, {"Content-Type": "text/plain", "Www-Authenticate": "Bearer"}, DENIED.encode())
         return answer(401, {"message": DENIED}, Www_Authenticate="Bearer")
 
-    def _with_budget(self, response: Response, organization: Organization | None, now: float) -> Response:
+    def _budget(self, organization: Organization | None, now: float) -> dict[str, str]:
         """The limit's headers stand on every answer, errors included (Virtuous facts 4)."""
-        if organization is None:
-            limit = self.switches["hourly-limit"]
-            reset = str((int(now // HOUR) + 1) * HOUR)
-            budget = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": limit, "X-RateLimit-Reset": reset}
-        else:
-            budget = organization.budget.headers(now)
-        return Response(response.status, {**response.headers, **budget}, response.body, response.effects)
+        if organization is not None:
+            return organization.budget.headers(now)
+        limit = self.switches["hourly-limit"]
+        reset = str((int(now // HOUR) + 1) * HOUR)
+        return {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": limit, "X-RateLimit-Reset": reset}
 
     # --- webhooks ---
 
@@ -325,6 +323,11 @@ class Virtuous:
         """Every contact in full, archived and merged ones too, with all addresses, tags, references and notes."""
         tenant = self._organizations[organization]
         return [shapes.raw_contact(contact, tenant) for contact in tenant.contacts.values()]
+
+    def contacts_with(self, organization: str, source: str, reference: str) -> list[dict[str, Any]]:
+        """The same of those that carry a reference, oldest first."""
+        tenant = self._organizations[organization]
+        return [shapes.raw_contact(contact, tenant) for contact in tenant.with_reference(source, reference)]
 
     def tags(self, organization: str) -> list[dict[str, Any]]:
         """Every tag's definition."""

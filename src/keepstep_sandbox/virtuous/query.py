@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from keepstep_sandbox.http import Response, answer
@@ -112,7 +113,12 @@ def short(call: Call) -> Response:
 
 def options(call: Call) -> Response:
     """What may be asked; it differs per organization (Virtuous facts 9)."""
-    listed = [_option(parameter) for parameter in PARAMETERS.values() if _known(call, parameter.name)]
+    return _offered(tuple(name for name in PARAMETERS if _known(call, name)))
+
+
+@lru_cache(maxsize=8)
+def _offered(names: tuple[str, ...]) -> Response:
+    listed = [_option(PARAMETERS[name]) for name in names]
     every = {option["operator"]: option for item in listed for option in item["operatorOptions"]}
     return answer(200, {"options": listed, "operatorOptions": list(every.values())})
 

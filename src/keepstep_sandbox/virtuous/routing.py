@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import unquote
 
 from keepstep_sandbox.http import Response, answer
@@ -47,6 +48,7 @@ def _table() -> dict[tuple[int, str], list[tuple[tuple[str, ...], dict[str, Hand
 TABLE = _table()
 
 
+@lru_cache(maxsize=1024)
 def place_of(path: str) -> tuple[str, ...] | None:
     """The parts below /api, decoded one by one so that an encoded slash stays inside its part; None elsewhere."""
     if not path.startswith("/api/"):
@@ -59,9 +61,9 @@ def find(method: str, path: str) -> Found | Response:
     parts = place_of(path) or ("",)
     known: set[str] = set()
     for pattern, handlers in TABLE.get((len(parts), parts[0]), ()):
-        if not all(want in ("{}", part) for want, part in zip(pattern, parts, strict=True)):
+        variable = _variable(pattern, parts)
+        if variable is None:
             continue
-        variable = tuple(part for want, part in zip(pattern, parts, strict=True) if want == "{}")
         if method in handlers:
             return handlers[method], variable
         # A word where an id belongs is an unknown path, such as ContactNote/Bulk (Virtuous facts 15).
@@ -71,3 +73,11 @@ def find(method: str, path: str) -> Found | Response:
         return Response(404)
     message = f"The requested resource does not support http method '{method}'."
     return answer(405, {"message": message}, Allow=", ".join(sorted(known)))
+
+
+@lru_cache(maxsize=4096)
+def _variable(pattern: tuple[str, ...], parts: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What stands for the pattern's variable parts; None where the rest differs."""
+    pairs = list(zip(pattern, parts, strict=True))
+    fits = all(want in ("{}", part) for want, part in pairs)
+    return tuple(part for want, part in pairs if want == "{}") if fits else None

@@ -1,6 +1,7 @@
 """When what happens: the week's events, drawn from the seed before it begins."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from keepstep_sandbox import people as crowd
 from keepstep_sandbox.judge import fields
@@ -10,7 +11,7 @@ from keepstep_sandbox.week import desk, ground, labels, mail, turns
 from keepstep_sandbox.week import happenings as to
 from keepstep_sandbox.week.luck import luck
 from keepstep_sandbox.week.scene import Scene
-from keepstep_sandbox.week.span import DAY, HOUR, Event, Span
+from keepstep_sandbox.week.span import DAY, HOUR, MINUTE, Event, Span
 
 LEFT_ALONE = 3  # people to whom nothing happens at all, however small the crowd is
 Wanted = Callable[[Person], bool]
@@ -189,9 +190,18 @@ def _course(scene: Scene, span: Span, course: Course) -> list[Event]:
     gap = max(hours * HOUR, min(DAY + 2 * HOUR, (end - begin) / len(steps)))
     at = scene.chance.uniform(begin, max(begin, end - gap * (len(steps) - 1)))
     mine = scene.ids[who]
+    happened: list[float] = []
+
+    def run(place: int, happening: to.Happening) -> bool:
+        """A step that comes late puts off those after it: an hourly poll still tells them apart."""
+        apart = all(scene.world.now - at >= hours * HOUR - MINUTE for at in happened[-1:])
+        done = len(happened) == place and apart and happening(scene, who)
+        happened.extend([scene.world.now] * done)
+        return done
+
     return [
-        Event(at + gap * place, what, side, mine, lambda do=do: do(scene, who), end)  # type: ignore[misc]
-        for place, (what, side, do) in enumerate(steps)
+        Event(at + gap * place, what, side, mine, partial(run, place, happening), end)
+        for place, (what, side, happening) in enumerate(steps)
     ]
 
 

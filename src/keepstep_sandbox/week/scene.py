@@ -13,16 +13,25 @@ from keepstep_sandbox.world import World
 
 Raw = dict[str, Any]
 Wanted = Callable[[Person], bool]
+# Reason: how many contacts have the address, and under which last name if not the person's.
+DOUBTS: dict[str, tuple[int, str | None]] = {"several_matches": (2, None), "name_differs": (1, "Quillfeather")}
 NEVER_TAGGED_AT_START = 1  # lists whose tag staff make late, on purpose
 
 
 class Scene:
     """The people of one week by number, in the order they were loaded; `ids` are their contact ids.
 
-    `tags_prefix`: what the tags of contacts travel under; empty where the route leaves them at home.
+    `tags_prefix`: what the tags of contacts travel under; empty where the route leaves them at home. `plant`: what
+    Virtuous knew before, if not everything that a week has; it gives the people who must be parked, with the reason.
     """
 
-    def __init__(self, world: World, people: Sequence[Person], tags_prefix: str = "") -> None:
+    def __init__(
+        self,
+        world: World,
+        people: Sequence[Person],
+        tags_prefix: str = "",
+        plant: "Callable[[Scene], dict[int, str]] | None" = None,
+    ) -> None:
         self.world, self.people, self.tags_prefix = world, list(people), tags_prefix
         self.chance = random.Random(f"week:{world.seed}")
         self.ids = crowd.load(world, self.people)
@@ -38,7 +47,7 @@ class Scene:
             if name not in self.late:
                 self.act(VIRTUOUS, "add_tag", name=fields.TAG_PREFIX + name)
         self._free = self._undisturbed()
-        self.planted = _planted(self)
+        self.planted = (plant or _planted)(self)
 
     # choosing
 
@@ -106,8 +115,7 @@ class Scene:
 
     def crm(self, who: int) -> Raw | None:
         """The Virtuous contact with the person's reference; None while there is none."""
-        mine = {"source": fields.REFERENCE_SOURCE, "id": self.ids[who]}
-        found = [one for one in self.world.virtuous.contacts(ORGANIZATION) if mine in one["contactReferences"]]
+        found = self.world.virtuous.contacts_with(ORGANIZATION, fields.REFERENCE_SOURCE, self.ids[who])
         return next((one for one in found if one["mergedIntoContactId"] is None), None)
 
     def individual(self, who: int) -> tuple[Raw, Raw, Raw] | None:
@@ -136,25 +144,31 @@ def _planted(scene: Scene) -> dict[int, str]:
     """What Virtuous knew before: clear matches, a couple, and the ambiguities that must be parked."""
     several = max(1, len(scene.people) // 180)
     for _ in range(several):
-        _known(scene, [scene.pick(lambda person: bool(person.phones))])
-    # Of two of one name in one household nobody can tell who is meant: that is another question.
+        knew(scene, [scene.pick(lambda person: bool(person.phones))])
+    knew_couple(scene)
+    return {who: reason for _ in range(several) for reason in DOUBTS for who in knew_in_doubt(scene, reason)}
+
+
+def knew_couple(scene: Scene) -> None:
+    """Two people in one household. Of two of one name nobody can tell who is meant: that is another question."""
     one = scene.pick()
     name = scene.people[one].first_name if one is not None else ""
-    _known(scene, [one, scene.pick(lambda person: person.first_name != name)])
-    parked: dict[int, str] = {}
-    for _ in range(several):
-        for reason, times, last_name in (("several_matches", 2, None), ("name_differs", 1, "Quillfeather")):
-            who = scene.pick()
-            if who is None:
-                continue
-            for _again in range(times):
-                _known(scene, [who], last_name)
-            parked[who] = reason
-            scene.world.note("week", VIRTUOUS, "planted", scene.ids[who], reason=reason)
-    return parked
+    knew(scene, [one, scene.pick(lambda person: person.first_name != name)])
 
 
-def _known(scene: Scene, group: Sequence[int | None], last_name: str | None = None) -> None:
+def knew_in_doubt(scene: Scene, reason: str) -> list[int]:
+    """Somebody whom nobody but a person can match; none where nobody is left."""
+    who = scene.pick()
+    if who is None:
+        return []
+    times, last_name = DOUBTS[reason]
+    for _again in range(times):
+        knew(scene, [who], last_name)
+    scene.world.note("week", VIRTUOUS, "planted", scene.ids[who], reason=reason)
+    return [who]
+
+
+def knew(scene: Scene, group: Sequence[int | None], last_name: str | None = None) -> None:
     """Staff made a contact long ago: names and addresses only, no reference."""
     individuals = []
     for who in group:

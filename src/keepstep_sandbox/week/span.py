@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from keepstep_sandbox.people import ZONE
 from keepstep_sandbox.world import next_midnight
 
+MINUTE = 60.0
 HOUR = 3600.0
 DAY = 86_400.0
 

@@ -1,7 +1,7 @@
 """Turns in a life: consent that pauses, records that go and come back, addresses that change hands."""
 
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
-from keepstep_sandbox.week.happenings import edits
+from keepstep_sandbox.week.happenings import edits, other_list
 from keepstep_sandbox.week.scene import Scene
 
 
@@ -65,6 +65,17 @@ def are_merged(scene: Scene, one: int, other: int) -> bool:
     if survivor is None or loser is None or survivor["id"] == loser["id"]:
         return False
     scene.act(VIRTUOUS, "staff_merges", loser_id=loser["id"], survivor_id=survivor["id"])
+    return True
+
+
+def are_tagged(scene: Scene, one: int, other: int) -> bool:
+    """Staff add the tag of a list to two contacts at once: one delivery tells of both (Virtuous facts 13.3)."""
+    contacts = [scene.crm(one), scene.crm(other)]
+    name = other_list(scene, one)
+    if None in contacts or name is None or scene.list_ids[name] in scene.audience(other)["list_memberships"]:
+        return False
+    ids = [contact["id"] for contact in contacts if contact]
+    scene.act(VIRTUOUS, "bulk_adds_tag", contact_ids=ids, tag_name=scene.tag_of(name))
     return True
 
 

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from keepstep_sandbox.faults import WRITE, Fault
 from keepstep_sandbox.people import ZONE, Person
-from keepstep_sandbox.week import ground
+from keepstep_sandbox.week import ground, table
 from keepstep_sandbox.week.plan import plan
 from keepstep_sandbox.week.scene import Scene
 from keepstep_sandbox.week.span import HOUR, Event, Span
@@ -42,6 +43,7 @@ class Week:
     In process: `next_due` and `run_due` beside the world's own. Through the control door: `begin_step`, then advance to
     `until()` and report with `reached` while not `checkpoint()`, then `told()`. `tags_prefix`: what the service's route
     puts before the tags of contacts; empty where it leaves them at home. `fields_to_audience`: what it writes back.
+    `rows`: a file for the SQL table of a feed, if there is to be one.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Week:
         kills: int | Sequence[Mapping[str, Any]],
         tags_prefix: str = "",
         fields_to_audience: Sequence[str] = (),
+        rows: Path | None = None,
     ) -> None:
         self.world, self.days = world, days
         self.span = Span.of(world.now, days)
@@ -59,6 +62,8 @@ class Week:
         self.scene = Scene(world, people, tags_prefix)
         ground.lay(self.scene)
         self.events: list[Event] = plan(self.scene, self.span)
+        if rows is not None:
+            self.events = sorted([*self.events, *table.lay(self.scene, self.span, rows)], key=lambda one: one.at)
         self.kills = _kills(kills, self.span)
         self.ask: dict[str, Any] | None = None
         self.skipped: Counter[str] = Counter()

@@ -75,6 +75,7 @@ class Script:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", timeout: float = 30.0
     ) -> HttpAnswer:
         self.asked.append((method, url))
+        assert self.answers, f"nobody expected {method} {url}"
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer

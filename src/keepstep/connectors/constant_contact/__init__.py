@@ -9,6 +9,7 @@ from keepstep.connectors.constant_contact.cost import cost
 from keepstep.connectors.constant_contact.delivery import account_of, parse_delivery, signatures
 from keepstep.connectors.constant_contact.destination import Destination, moved
 from keepstep.connectors.constant_contact.explain import PLATFORM, explain
+from keepstep.connectors.constant_contact.imports import weight
 from keepstep.connectors.constant_contact.mapping import snapshot
 from keepstep.connectors.constant_contact.partner import PARTNERSHIP
 from keepstep.connectors.constant_contact.reports import Reports
@@ -60,6 +61,9 @@ class ConstantContact:
     def moved(self, step: Step, raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return moved(step, raw)
 
+    def weight(self, step: Step) -> int:
+        return weight(step)
+
     async def write(self, call: Call) -> Sequence[Outcome]:
         return await self._destination.write(call)
 
@@ -81,7 +85,8 @@ CONNECTOR = Connector(
         device="/oauth2/default/v1/device/authorize",
         # The least that a sync with bounces needs (CC facts 2.2).
         scopes=("account_read", "contact_data", "campaign_data", "offline_access"),
-        optional=("campaign_data",),
     ),
     partner=PARTNERSHIP,
+    # No document names a call that revokes a grant; the user can (CC facts 2.4).
+    takes_access_away="the account's owner takes our application's access away in the account",
 )

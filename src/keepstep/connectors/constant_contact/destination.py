@@ -11,10 +11,13 @@ from typing import Any
 
 from keepstep.connectors.constant_contact import enrol
 from keepstep.connectors.constant_contact.api import Api, segment
+from keepstep.connectors.constant_contact.catalogue import Catalogue
+from keepstep.connectors.constant_contact.imports import Imports
 from keepstep.connectors.constant_contact.replace import Replace, unsubscribed
 from keepstep.connectors.constant_contact.source import LIMIT, read_contact, rows_of_all_pages
 from keepstep.model.change import Accepted, Call, Dead, Done, Nothing, Outcome, Retry, Step, Unknown
 from keepstep.model.errors import Missing, Permanent, Unanswered
+from keepstep.model.feed_decide import KINDS as OF_ROWS
 from keepstep.model.instant import Instant
 from keepstep.ports import Clock
 
@@ -62,10 +65,13 @@ class Destination:
         self._api = api
         self._clock = clock
         self._replace = Replace(api, clock)
+        self._imports = Imports(api, clock, Catalogue(api))
 
     async def write(self, call: Call) -> Sequence[Outcome]:
-        """`opt_out`, `set_fields` or `enrol` (one step), or a job of JOBS (contacts x labels). Raises Permanent for a
-        call of another shape."""
+        """`opt_out`, `set_fields` or `enrol` (one step), a job of JOBS (contacts x labels), or rows of a feed. Raises
+        Permanent for a call of another shape."""
+        if call.kind in OF_ROWS:
+            return await self._imports.write(call)
         if call.kind == "opt_out":
             return [await self._replace.opt_out(_only(call))]
         if call.kind == "set_fields":
@@ -78,6 +84,8 @@ class Destination:
 
     async def look(self, call: Call) -> Sequence[Outcome]:
         """Reads what is there now; writes nothing."""
+        if call.kind in OF_ROWS:
+            return await self._imports.look(call)
         if call.kind == "opt_out":
             return [await self._replace.opted_out(_only(call))]
         if call.kind == "set_fields":

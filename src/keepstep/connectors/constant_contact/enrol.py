@@ -22,7 +22,8 @@ async def enrol(api: Api, step: Step) -> Outcome:
     try:
         answer = (await api.post("/contacts", body_of(step.payload))).value
     except Conflict as taken:
-        return _left(await _holder(api, step.payload["email"], taken.hint) or await _deleted(api, step))
+        address = step.payload["email"]
+        return _left(await holder(api, address, taken.hint) or await deleted_holder(api, address))
     record_id = answer.get("contact_id") if isinstance(answer, dict) else None
     if not isinstance(record_id, str) or not record_id:
         raise Unanswered("a contact was taken without a contact_id")
@@ -32,7 +33,7 @@ async def enrol(api: Api, step: Step) -> Outcome:
 async def look(api: Api, step: Step, sent_at: Instant | None) -> Outcome:
     """Whether our call made it: a contact with this address, made by the account since we called. Nobody there: again,
     which cannot make a second one, since an address is in an account once."""
-    found = await _holder(api, step.payload["email"])
+    found = await holder(api, step.payload["email"])
     if found is None:
         return Retry(0, "nobody has the address yet")
     made = parse_instant(found.get("created_at"))
@@ -72,7 +73,7 @@ def _left(found: Raw | None) -> Outcome:
     return Nothing({"left_out": reason})
 
 
-async def _holder(api: Api, address: str, hint: str | None = None) -> Raw | None:
+async def holder(api: Api, address: str, hint: str | None = None) -> Raw | None:
     """Whoever has this address, deleted ones too: by the id that a conflict names, which is a hint only, else by the
     address (CC facts 5.5)."""
     try:
@@ -81,14 +82,14 @@ async def _holder(api: Api, address: str, hint: str | None = None) -> Raw | None
         known = None
     if known is not None and _has(known, address):
         return known
-    query = {"email": address, "status": "all", "limit": LIMIT}
+    query = {"email": address, "status": "all", "include": INCLUDES, "limit": LIMIT}
     return _of(await rows_of_all_pages(api, "/contacts", query, "contacts"), address)
 
 
-async def _deleted(api: Api, step: Step) -> Raw | None:
+async def deleted_holder(api: Api, address: str) -> Raw | None:
     """The search by address may hide deleted contacts (CC facts 5.5)."""
     query = {"status": "deleted", "limit": LIMIT}
-    return _of(await rows_of_all_pages(api, "/contacts", query, "contacts"), step.payload["email"])
+    return _of(await rows_of_all_pages(api, "/contacts", query, "contacts"), address)
 
 
 def _of(rows: list[Any], address: str) -> Raw | None:

@@ -130,15 +130,18 @@ def _custom_value(row: Row, warn: Warnings) -> str | None:
         return chosen
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else _text(row, "value", warn)
+    is_number = not isinstance(value, str) and isinstance(value, int | float)
+    return str(value) if is_number else _text(row, "value", warn)
 
 
 def _choices(row: Row, warn: Warnings) -> str | None:
     """Choice ids as text, sorted: they are declared as numbers and come as text (CC facts 6.4)."""
     found = row.get("choice_ids")
+    if found is None:
+        return None
     rows = found if isinstance(found, list) else []
     ids = [str(each) for each in rows if isinstance(each, str | int) and not isinstance(each, bool)]
-    if not (found is None or isinstance(found, list)) or len(ids) < len(rows):
+    if not isinstance(found, list) or len(ids) < len(rows):
         warn.add("wrong_type", "choice_ids")
     return ",".join(sorted({each for each in ids if each})) or None
 
@@ -177,8 +180,10 @@ def _present(row: Row, key: str, warn: Warnings) -> bool:
 
 def _instant(row: Row, key: str, warn: Warnings) -> Instant | None:
     value = row.get(key)
+    if value is None:
+        return None
     at = parse_instant(value)
-    if at is None and value is not None and value != "":
+    if at is None and value != "":
         warn.add("unreadable_date", key)
     return at
 
@@ -186,10 +191,12 @@ def _instant(row: Row, key: str, warn: Warnings) -> Instant | None:
 def _text(row: Row, key: str, warn: Warnings) -> str | None:
     """NFC and trimmed; blank is None."""
     value = row.get(key)
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         warn.add("wrong_type", key)
         return None
-    return unicodedata.normalize("NFC", value).strip() or None if value else None
+    return (value if value.isascii() else unicodedata.normalize("NFC", value)).strip() or None
 
 
 def _object(row: Row, key: str, warn: Warnings) -> Row:

@@ -61,7 +61,7 @@ class Replace:
     async def opt_out(self, step: Step) -> Outcome:
         """Nothing where it is so already, or where a PUT would revive a deleted contact (CC facts 5.5)."""
         record_id = step.payload["record_id"]
-        raw = (await self._read(record_id)).raw
+        raw = (await self.read(record_id)).raw
         if raw.get("deleted_at") or unsubscribed(raw):
             return Nothing()
         if not email_of(raw).get("address"):
@@ -76,7 +76,7 @@ class Replace:
 
     async def opted_out(self, step: Step) -> Outcome:
         """What became of it."""
-        raw = (await self._read(step.payload["record_id"])).raw
+        raw = (await self.read(step.payload["record_id"])).raw
         if unsubscribed(raw):
             return Done({"consent": "opted_out"})
         return Nothing() if raw.get("deleted_at") else Retry(0, "still not opted out")
@@ -86,7 +86,7 @@ class Replace:
     async def set_fields(self, step: Step) -> Outcome:
         """Writes over nothing but what the decision saw, over nobody who is deleted or out, and not while somebody
         seems to be at it."""
-        read = await self._read(step.payload["record_id"])
+        read = await self.read(step.payload["record_id"])
         if why := _closed(read.raw) or _stale(read.raw, step.payload):
             return Retry(0, why)
         if _fits(read.raw, step.payload["values"]):
@@ -103,7 +103,7 @@ class Replace:
 
     async def fields_set(self, step: Step, sent_at: Instant | None) -> Outcome:
         """What became of it. `sent_at`: the call cannot have read the contact before."""
-        read = await self._read(step.payload["record_id"])
+        read = await self.read(step.payload["record_id"])
         since = read.at - MARGIN if sent_at is None else sent_at
         found = await self._written(step, read.raw, since)
         if not isinstance(found, Done) or "raced" in found.answer:
@@ -115,13 +115,16 @@ class Replace:
     async def _written(self, step: Step, now: Raw, since: Instant) -> Outcome:
         """The values as they are now; with `raced` where an own opt-out fell between reading and writing."""
         told = {"values": _told(now, step.payload["values"])}
+        return await self._with_race(step.payload["record_id"], now, since, told)
+
+    async def _with_race(self, record_id: str, now: Raw, since: Instant, told: dict[str, Any]) -> Outcome:
         try:
             at = None if unsubscribed(now) else await self._raced(now, since)
         except Transient as problem:
             return Unknown(LOOK_AFTER, f"written; whether an opt-out fell into it is not known yet: {problem}")
         if at is None:
             return Done(told)
-        return Done(told | {"raced": {"at": at, "written": await self._repaired(step.payload["record_id"])}})
+        return Done(told | {"raced": {"at": at, "written": await self._repaired(record_id)}})
 
     async def _raced(self, now: Raw, since: Instant) -> Instant | None:
         """When the person opted out since that moment, if it shows: in the contact itself, or in what it did with
@@ -147,7 +150,7 @@ class Replace:
     async def _repaired(self, record_id: str) -> bool:
         """Write the person's own opt-out again, over our write. Where that fails the next decision asks for it."""
         try:
-            raw = (await self._read(record_id)).raw
+            raw = (await self.read(record_id)).raw
             if raw.get("deleted_at") or unsubscribed(raw):
                 return True
             answer = await self._put(record_id, opt_out_body(raw, {"reason": None, "source": "Contact"}))
@@ -155,9 +158,22 @@ class Replace:
             return False
         return answer is not None and unsubscribed(answer)
 
-    # --- both ---
+    # --- a row of a feed ---
 
-    async def _read(self, record_id: str) -> Read:
+    async def lay(self, read: Read, body: Raw) -> Outcome:
+        """Put a contact back as `body`, which was made of this reading."""
+        record_id = read.raw["contact_id"]
+        try:
+            answer = await self._put(record_id, body)
+        except Conflict as clash:
+            return await self._clash(read.raw, clash)
+        if answer is None:
+            return Unknown(LOOK_AFTER, "the answer is not the contact that was written")
+        return await self._with_race(record_id, answer, read.at, {})
+
+    # --- all ---
+
+    async def read(self, record_id: str) -> Read:
         """Raises Missing where there is none."""
         reply = await self._api.get(f"/contacts/{segment(record_id)}", {"include": INCLUDES})
         if not isinstance(reply.value, dict) or reply.value.get("contact_id") != record_id:

@@ -15,4 +15,8 @@ CONNECTOR = Connector(
     signatures=signatures,
     cost=cost,
     oauth=OAuth(exchange="/Token", client=False, password=True),  # Virtuous facts 3
+    takes_access_away=(
+        "delete the API key (Settings, All Settings, Connectivity, API Keys); where a user's name and password were "
+        "given, change the password"
+    ),
 )

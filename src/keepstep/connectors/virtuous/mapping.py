@@ -1,7 +1,8 @@
 """What a Virtuous contact says, in the words of the model. Total: what cannot be read is warned about."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeGuard
 
 from keepstep.model.contact import Address, CrmContact, Individual, Method
 from keepstep.model.custom import CustomField, Kind
@@ -33,15 +34,19 @@ class Reader:
     """One JSON object, read field by field; what cannot be read is None and leaves a warning."""
 
     def __init__(self, raw: object, warnings: list[str], where: str = "") -> None:
-        self._raw: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {}
         self._where = where
         self.warnings = warnings
-        if not isinstance(raw, Mapping):
+        self._raw: Mapping[str, Any] = {}
+        if _is_object(raw):
+            self._raw = raw
+        else:
             self._warn("", raw)
 
     def text(self, name: str) -> str | None:
         """A string, also where the wire has a number (Virtuous facts 6). Empty is None."""
         value = self._raw.get(name)
+        if value is None:
+            return None
         if isinstance(value, str):
             return value.strip() or None
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST:
@@ -52,7 +57,7 @@ class Reader:
     def flag(self, name: str) -> bool | None:
         """A boolean, also as a word."""
         value = self._raw.get(name)
-        if isinstance(value, bool):
+        if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str) and value.strip().lower() in ("true", "false", ""):
             return {"true": True, "false": False}.get(value.strip().lower())
@@ -69,6 +74,8 @@ class Reader:
     def moment(self, name: str) -> Instant | None:
         """A stamp; without zone it is UTC (Virtuous facts 6)."""
         value = self._raw.get(name)
+        if value is None:
+            return None
         read = parse_instant(value)
         if read is None and value != "":
             self._warn(name, value)
@@ -98,6 +105,11 @@ class Reader:
             self.warnings.append(f"unreadable: {self._where}{name or 'record'} is {type(value).__name__}")
 
 
+def _is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Nearly always one or the other of the first two, which are told in no time."""
+    return isinstance(value, dict) or (not isinstance(value, str) and isinstance(value, Mapping))
+
+
 def record_id(value: object) -> str | None:
     """A vendor's integer id as text; None for anything else."""
     if isinstance(value, str):
@@ -107,6 +119,7 @@ def record_id(value: object) -> str | None:
     return str(value) if whole else None
 
 
+@lru_cache(maxsize=256)
 def kind_of(method_type: str) -> str:
     """email, phone or other by the vendor's word: Fax, Web and the social ones are other (Virtuous facts 7.3)."""
     word = method_type.strip().lower()
@@ -254,8 +267,10 @@ def _tags(read: Reader) -> tuple[str, ...]:
     """Names as strings, or in objects as the recipe's code has them (Virtuous facts 7.1)."""
     names: list[str] = []
     for value in read.values("tags"):
-        one = Reader(value if isinstance(value, Mapping) else {"tag": value}, read.warnings, "tags.")
-        if name := next((text for key in ("tag", "name", "tagName") if (text := one.text(key))), None):
+        is_object = _is_object(value)
+        one = Reader(value if is_object else {"tag": value}, read.warnings, "tags.")
+        keys = ("tag", "name", "tagName") if is_object else ("tag",)
+        if name := next((text for key in keys if (text := one.text(key))), None):
             names.append(name)
     return tuple(sorted(dict.fromkeys(names)))
 

@@ -4,6 +4,7 @@ since is not taken away.
 A DELETE names nothing to compare with, so each is read first, and "not there any more" is as good as done.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from keepstep.connectors.virtuous import edit
@@ -58,36 +59,44 @@ async def _refers(api: Api, source: str, step: Step) -> bool:
 
 async def drop_phone(api: Api, step: Step) -> Outcome:
     """The phone that we added, while it has the number that we gave it."""
-    path = f"/api/ContactMethod/{segment(step.payload['method'])}"
-    raw = await _maybe(api, path)
-    if raw is None:
-        return Nothing()
-    if not canonical.same("phone", Reader(raw, []).text("value"), step.payload["was"]):
-        return _STALE
-    await api.write("DELETE", path)
-    return Done()
+    was = step.payload["was"]
+    return await _dropped(api, _phone(step), lambda raw: canonical.same("phone", Reader(raw, []).text("value"), was))
 
 
 async def look_phone(api: Api, step: Step) -> Outcome:
-    there = await _maybe(api, f"/api/ContactMethod/{segment(step.payload['method'])}")
-    return Done() if there is None else _STILL_THERE
+    return await _gone(api, _phone(step))
 
 
 async def drop_address(api: Api, step: Step) -> Outcome:
     """The address that we added, while it says what we gave it."""
-    path = f"/api/ContactAddress/{segment(step.payload['address'])}"
+    was = step.payload["was"]
+    return await _dropped(api, _address(step), lambda raw: canonical.fits("address", was, edit.told_address(raw)))
+
+
+async def look_address(api: Api, step: Step) -> Outcome:
+    return await _gone(api, _address(step))
+
+
+def _phone(step: Step) -> str:
+    return f"/api/ContactMethod/{segment(step.payload['method'])}"
+
+
+def _address(step: Step) -> str:
+    return f"/api/ContactAddress/{segment(step.payload['address'])}"
+
+
+async def _dropped(api: Api, path: str, is_ours: Callable[[Any], bool]) -> Outcome:
     raw = await _maybe(api, path)
     if raw is None:
         return Nothing()
-    if not canonical.fits("address", step.payload["was"], edit.told_address(raw)):
+    if not is_ours(raw):
         return _STALE
     await api.write("DELETE", path)
     return Done()
 
 
-async def look_address(api: Api, step: Step) -> Outcome:
-    there = await _maybe(api, f"/api/ContactAddress/{segment(step.payload['address'])}")
-    return Done() if there is None else _STILL_THERE
+async def _gone(api: Api, path: str) -> Outcome:
+    return Done() if await _maybe(api, path) is None else _STILL_THERE
 
 
 async def _maybe(api: Api, path: str) -> Any:

@@ -149,6 +149,10 @@ class Source:
         """See subscription.resubscribe."""
         return await subscription.resubscribe(self.api, vendor_id, url, secret)
 
+    async def unsubscribe(self, vendor_id: str) -> Literal["deleted", "gone"]:
+        """See subscription.unsubscribe."""
+        return await subscription.unsubscribe(self.api, vendor_id)
+
     def snapshot(self, raw: Mapping[str, Any], read_at: Instant) -> CrmContact:
         """A raw contact in the words of the model; total."""
         return mapping.snapshot(raw, read_at)

@@ -48,5 +48,14 @@ async def resubscribe(api: Api, vendor_id: str, url: str, secret: str) -> Litera
     return "repaired"
 
 
+async def unsubscribe(api: Api, vendor_id: str) -> Literal["deleted", "gone"]:
+    """What it still had to deliver is dropped, not queued (Virtuous facts 13.1)."""
+    try:
+        await api.write("DELETE", f"/api/Webhook/{segment(vendor_id)}")
+    except Missing:
+        return "gone"
+    return "deleted"
+
+
 def _wanted(url: str, secret: str) -> dict[str, Any]:
     return {"payloadUrl": url, "secret": secret, **dict.fromkeys(EVENTS, True), "active": True}

@@ -1,0 +1,195 @@
+"""Statements that are compiled once and executed on SQLite's driver itself: the disk of the simulator.
+
+SQLAlchemy asks of every execution anew what its statement is, which costs ten times what SQLite needs to answer. Here
+the text, the order of the values and the types of both sides are kept for each statement; results are SQLAlchemy's.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
+
+Values = Mapping[str, Any]
+Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A statement as the driver takes it, for so many values in each list."""
+
+    sql: str
+    names: tuple[str, ...]
+    convert: Mapping[str, Any]
+    lists: Mapping[str, Sequence[str]]
+
+
+class Prepared:
+    """One statement. `writes`: whether it changes anything; `reads`: the names of what it returns, None for nothing."""
+
+    def __init__(self, statement: Any, compiled: SQLCompiler, dialect: Any) -> None:
+        self.statement, self._compiled = statement, compiled  # holds on to it: identities are keys
+        self.writes = isinstance(statement, UpdateBase)
+        columns = compiled._result_columns or ()
+        self.reads = SimpleResultMetaData([one[0] for one in columns]) if columns else None
+        self._from: list[Convert | None] = [one[3].result_processor(dialect, None) for one in columns]
+        self._texts: dict[tuple[int, ...], _Text] = {}
+        # Those that must be given are left out, so that one that is not given is missed.
+        own = compiled.construct_params(None, _check=False)
+        needed = {name for one, name in compiled.bind_names.items() if one.required}
+        self._own = {name: value for name, value in own.items() if name not in needed}
+        self._lists = tuple(sorted(compiled.bind_names[one] for one in compiled.post_compile_params))
+        self._plain = None if self._lists else self._text({})
+
+    def values(self, given: Values, extracted: Sequence[Any] | None) -> dict[str, Any]:
+        """The values of one execution by their names. `extracted`: those that another statement of this shape carries
+        in itself."""
+        if extracted is None:
+            return {**self._own, **given}
+        return dict(self._compiled.construct_params(given, extracted_parameters=extracted))
+
+    def text(self, values: Values) -> _Text:
+        """The statement for these values: every list of an IN is as long as it is."""
+        if self._plain is not None:
+            return self._plain
+        lengths = tuple(len(values[name]) for name in self._lists)
+        found = self._texts.get(lengths)
+        if found is None:
+            found = self._texts[lengths] = self._text(values)
+        return found
+
+    def _text(self, values: Values) -> _Text:
+        compiled = self._compiled
+        if not self._lists:
+            convert = {name: one for name, one in compiled._bind_processors.items() if one}
+            return _Text(compiled.string, tuple(compiled.positiontup or ()), convert, {})
+        expanded = compiled._process_parameters_for_postcompile(dict(values))
+        convert = {name: one for name, one in {**compiled._bind_processors, **expanded.processors}.items() if one}
+        names = tuple(expanded.positiontup or ())
+        return _Text(expanded.statement, names, convert, expanded.parameter_expansion)
+
+    def rows(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+        """What was found, as the product's types."""
+        if not any(self._from):
+            return iter(cursor.fetchall())
+        convert = self._from
+        return iter(
+            [
+                tuple([one if change is None else change(one) for one, change in zip(row, convert, strict=True)])
+                for row in cursor.fetchall()
+            ]
+        )
+
+
+def _ordered(text: _Text, values: dict[str, Any]) -> list[Any]:
+    for name, parts in text.lists.items():
+        flat = values[name]
+        if flat and isinstance(flat[0], tuple):
+            flat = [one for row in flat for one in row]
+        values.update(zip(parts, flat, strict=False))
+    convert = text.convert
+    if not convert:
+        return [values[name] for name in text.names]
+    return [convert[name](values[name]) if name in convert else values[name] for name in text.names]
+
+
+class Written:
+    """What a statement that returns no rows came to."""
+
+    def __init__(self, rowcount: int) -> None:
+        self.rowcount = rowcount
+
+
+class Transaction:
+    """Nothing but an identity."""
+
+
+# Every disk in memory is of one dialect, so that what was compiled for one serves all: by the identity of a statement
+# that stays, and by the shape of one that is made anew each time.
+_FIXED: dict[tuple[int, tuple[str, ...], bool], Prepared] = {}
+_SHAPES: dict[Any, Prepared] = {}
+
+
+class Driver:
+    """What a transaction of the product is given in place of SQLAlchemy's connection."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.dialect = engine, engine.dialect
+        self._disk: sqlite3.Connection = engine.raw_connection().driver_connection  # type: ignore[assignment]
+        self._transaction, self._writes = Transaction(), False
+
+    def begin(self) -> None:
+        """Another transaction. Nobody else uses this disk meanwhile: the driver's own begins with the first write."""
+        self._transaction, self._writes = Transaction(), False
+
+    def get_transaction(self) -> "Transaction":
+        """The one that is going on; another object for every one."""
+        return self._transaction
+
+    def commit(self) -> None:
+        if self._writes:
+            self._disk.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self._writes and self._disk.in_transaction:
+            self._disk.execute("ROLLBACK")
+
+    def execute(self, statement: Any, parameters: Values | Sequence[Values] | None = None) -> Any:
+        """Like Connection.execute."""
+        many = isinstance(parameters, list | tuple)
+        given: Sequence[Values] = parameters if many else [parameters or {}]  # type: ignore[assignment,list-item]
+        if not given:
+            given, many = [{}], False
+        one, extracted = self._prepared(statement, tuple(given[0]), many and len(given) > 1)
+        if len(given) > 1 and one.reads is None:
+            return self._many(one, given, extracted)
+        rows: list[tuple[Any, ...]] = []
+        for values in given:
+            cursor = self._one(one, one.values(values, extracted))
+            if one.reads is None:
+                return Written(cursor.rowcount)
+            rows += one.rows(cursor)
+        assert one.reads is not None
+        return IteratorResult(one.reads, iter(rows))
+
+    def _prepared(self, statement: Any, names: tuple[str, ...], many: bool) -> tuple[Prepared, Sequence[Any] | None]:
+        """The statement as it was compiled before. A statement that was seen twice is known by what it is."""
+        cached = _FIXED.get((id(statement), names, many))
+        if cached is not None:
+            return cached, None
+        key = statement._generate_cache_key()
+        if key is None:
+            return self._compiled(statement, names, many, None), None
+        place = (key.key, names, many)
+        known = _SHAPES.get(place)
+        if known is None:
+            known = _SHAPES[place] = self._compiled(statement, names, many, key)
+            _FIXED[id(statement), names, many] = known
+        return known, key.bindparams
+
+    def _compiled(self, statement: Any, names: tuple[str, ...], many: bool, key: Any) -> Prepared:
+        made = statement._compiler(
+            self.dialect, cache_key=key, column_keys=list(names) or None, for_executemany=many, linting=0
+        )
+        return Prepared(statement, made, self.dialect)
+
+    def _one(self, one: Prepared, values: dict[str, Any]) -> sqlite3.Cursor:
+        if one.writes and not self._writes:
+            self._disk.execute("BEGIN IMMEDIATE")
+            self._writes = True
+        text = one.text(values)
+        try:
+            return self._disk.execute(text.sql, _ordered(text, values))
+        except sqlite3.Error as trouble:
+            raise DBAPIError.instance(text.sql, None, trouble, sqlite3.Error, dialect=self.dialect) from trouble
+
+    def _many(self, one: Prepared, given: Sequence[Values], extracted: Sequence[Any] | None) -> Written:
+        count = 0
+        for values in given:
+            count += self._one(one, one.values(values, extracted)).rowcount
+        return Written(count)
