@@ -15,7 +15,7 @@ from typing import Any
 from keepstep_simulator import own, playing, table
 from keepstep_simulator.bar import Bar
 from keepstep_simulator.crews import Crew, Lost
-from keepstep_simulator.night import Night
+from keepstep_simulator.night import SERVED, Night
 from keepstep_simulator.playing import Riddle
 
 FINE, BROKEN, WRONG_USAGE, STOPPED = 0, 1, 2, 130
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 def _runs(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--start", type=int, default=0, help="the first seed (default 0)")
     parser.add_argument("--cores", type=int, default=_cores(), help="how many processes (default: all cores)")
+    parser.add_argument("--postgres", metavar="URL", default="", help=f"one seed of {SERVED} on this PostgreSQL")
     return _common(parser)
 
 
@@ -84,14 +85,14 @@ def _cores() -> int:
 def _quick(asked: argparse.Namespace) -> int:
     seconds = asked.seconds if asked.seconds is not None or asked.seeds is not None else QUICK_SECONDS
     seeds = asked.seeds if asked.seeds is not None else 1_000_000
-    night = Night(asked.start, seeds, asked.cores, own.parts(asked.config, asked.days), seconds)
+    night = Night(asked.start, seeds, asked.cores, own.parts(asked.config, asked.days), seconds, server=asked.postgres)
     return _played(asked, night, seconds if asked.seeds is None else None)
 
 
 def _night(asked: argparse.Namespace) -> int:
     asked.file.parent.mkdir(parents=True, exist_ok=True)
     parts = own.parts(asked.config, asked.days)
-    return _played(asked, Night(asked.start, asked.seeds, asked.cores, parts, file=asked.file))
+    return _played(asked, Night(asked.start, asked.seeds, asked.cores, parts, file=asked.file, server=asked.postgres))
 
 
 def _seed(asked: argparse.Namespace) -> int:

@@ -56,7 +56,7 @@ def of_outcome(outcome: Outcome, seconds: float, part: Part, digest: bool = Fals
         seconds,
         _measures(outcome),
         {name: count for name, count in outcome.premises.items() if name not in part.mute},
-        dict(tried(outcome.story)),
+        dict(tried(outcome.story) + Counter(["seeds on PostgreSQL"] * bool(part.plan.server))),
         tuple((one.invariant, one.n, one.why) for one in outcome.violations if one.invariant not in part.mute),
         tuple(sorted(outcome.marks)),
         outcome.digest if digest else "",

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from keepstep_simulator.figures import Part, Sum
 from keepstep_simulator.playing import Answer, Order
 
 BLOCK = 1000  # seeds a line of the file
+SERVED = 50  # of so many seeds one lies on PostgreSQL, which takes ten times as long
 Heard = Callable[[int, float, int], None]  # seeds so far, processor seconds, broken ones
 
 
 @dataclass(slots=True)
 class Night:
     """What is asked: these seeds, on so many cores. `parts`: the seeds take them in turn. `seconds`: nothing is begun
-    after so long. `file`: a line for every thousand seeds, by which an interrupted night goes on."""
+    after so long. `file`: a line for every thousand seeds, by which an interrupted night goes on. `server`: URL of a
+    PostgreSQL that is the disk of one seed of so many (SERVED)."""
 
     start: int
     seeds: int
@@ -27,6 +29,7 @@ class Night:
     parts: Sequence[Part] = (Part(),)
     seconds: float | None = None
     file: Path | None = None
+    server: str = ""
     done: Sum = field(default_factory=Sum)
     wall: float = 0.0
     kept: int = 0
@@ -43,7 +46,10 @@ class Night:
 
     def part(self, seed: int) -> Part:
         """What this seed is made of."""
-        return self.parts[seed % len(self.parts)]
+        part = self.parts[seed % len(self.parts)]
+        if not self.server or seed % SERVED != SERVED - 1:
+            return part
+        return replace(part, plan=replace(part.plan, server=self.server))
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
         """From and to of every thousand that is not in the file."""

@@ -25,6 +25,7 @@ from keepstep_simulator.network import Network
 from keepstep_simulator.operators import Operator
 from keepstep_simulator.process import Process
 from keepstep_simulator.script import Script, Turns, settings_of
+from keepstep_simulator.server import Server
 from keepstep_simulator.story import Endless, Fact, Final, Story, Violation, stream
 from keepstep_simulator.swarm import Nets
 from keepstep_simulator.town import Town
@@ -43,6 +44,7 @@ class Plan:
     befalls the process beside what `chaos` says. `week`: the stand-ins' own week instead of drawn deeds.
     `only`: the labels of the script that are played, if not all (script.py).
     `crowd`: these people and nobody else, and nothing happens but what a caller does (hands.py).
+    `server`: URL of a PostgreSQL that is the disk (server.py); empty: SQLite in memory.
     """
 
     customers: int = 2
@@ -59,6 +61,7 @@ class Plan:
     week: bool = False
     only: frozenset[str] | None = None
     crowd: tuple[Person, ...] = ()
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ class Simulation:
         self.script = Script(seed, plan.only)
         self.loop = SeededLoop(Turns(self.script), START)  # type: ignore[abstract]
         self.script.clock = self.loop.time
-        self.story, self.disk = Story(), Disk()
+        self.story = Story()
+        self.disk: Disk | Server = Server(plan.server) if plan.server else Disk()
         self.zone = WEEK_ZONE if plan.week else dice.choice(ZONES)
         self.switches = settings_of(self.script, disputes.of_seed(seed) if plan.switches is None else plan.switches)
         self.agitation = dice.choice((0.0, 0.3, 0.7)) if plan.agitation is None else plan.agitation
@@ -118,7 +122,7 @@ class Simulation:
         self.fences: dict[str, int] = {}
         self.boots = self._arrivals = 0
         self.ahead = 0.0
-        self._saved = b""
+        self._saved: Any = b""
         self.network, self.visitors = Network(self), Visitors(self)
         sizes = [dice.randint(*plan.people) for _ in range(plan.customers)]
         numbers = [number for number in range(plan.customers) if self.script.plays(f"customer {number}")]

@@ -1,6 +1,7 @@
 """What every transaction really changed: triggers on the simulated disk tell it, whatever statement did it."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from keepstep_simulator.story import digested
@@ -65,10 +66,15 @@ def _value(table: str, column: str, row: str) -> str:
 
 
 def _noted(table: str, verb: str, *values: Any) -> None:
+    touched.append(touch(table, verb, values))
+
+
+def touch(table: str, verb: str, values: Sequence[Any]) -> Touched:
+    """A row as checkers read it. `values`: in the order of COLUMNS."""
     row = dict(zip(COLUMNS[table], values, strict=True))
     if table == "delivery":
         row["body"] = digested(row["body"].decode("utf-8", "replace"))
-    touched.append((table, verb, row))
+    return table, verb, row
 
 
 def take() -> tuple[Touched, ...]:

@@ -1,4 +1,5 @@
-"""The database of the simulator: SQLite in memory, executed on the caller's loop, with a hook around every commit."""
+"""The database of the simulator: executed on the caller's loop, with a hook around every commit; SQLite in memory unless
+another engine is given."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -21,14 +22,14 @@ class Inline:
     """The database port without threads. `at(point, name of fn)` is called before and after each commit and may raise:
     before means that nothing was stored, after that it was and the caller never learnt it."""
 
-    dialect = "sqlite"
-
     def __init__(self, at: Hook | None = None, *, disk: Engine | None = None) -> None:
         self._at = at
         self._disk = disk or memory_engine()
         if disk is None:
             metadata.create_all(self._disk)
-        self._driver = Driver(self._disk) if isinstance(self._disk.pool, StaticPool) else None
+        self.dialect = self._disk.dialect.name
+        direct = self.dialect == "sqlite" and isinstance(self._disk.pool, StaticPool)
+        self._driver = Driver(self._disk) if direct else None
 
     def beside(self, at: Hook | None = None) -> "Inline":
         """Another process on the same disk, with a hook of its own."""
