@@ -18,6 +18,7 @@ from tests.zoo import (
     reading,
     recipes,
     secrecy,
+    shares,
     tenants,
     tokens,
     twins,
@@ -30,7 +31,7 @@ _TWICE = {
     "tokens.any_trouble_is_a_void_grant",
     "twins.on_from_our_own_clock",
 }
-_NAMED = named(intake, consent, convergence, effects, queue, reading, budgets, tenants, tokens, secrecy, change)
+_NAMED = named(intake, consent, convergence, effects, queue, reading, budgets, shares, tenants, tokens, secrecy, change)
 _PAIRS = [Planted(plant, (name,), pairs=True) for plant, name in twins.TWINS.items()]
 _ALL = (*_NAMED, *_PAIRS, *recipes.RECIPES, *classics.CLASSIC, *haste.HASTE)
 ZOO: tuple[Planted, ...] = tuple(one for one in _ALL if one.name not in _TWICE)
