@@ -62,6 +62,7 @@ class Network:
         self._towns: dict[str, Town] = {}
         self._count = 0
         self._waiting: list[asyncio.Future[None]] = []
+        self.at_once = ""  # this customer's calls take no time: whatever becomes of them, they hold nobody else up
 
     def introduce(self, secret: str, town: "Town") -> None:
         """A credential stands for this town."""
@@ -85,9 +86,8 @@ class Network:
         fault = self._sim.chaos.call(f"{town.customer} {method} {request.path}", write=write)
         if fault:
             process.tell("FAULT", number, town.customer, what=fault)
-        script = self._sim.script
-        label = script.occurrence(f"latency {town.customer} {method} {request.path}")
-        await asyncio.sleep(script.uniform(f"{label} there", 0.01, 0.4))
+        there, back = self._latency(town.customer, method, request.path)
+        await asyncio.sleep(there)
         if fault == "unreached":
             process.tell("RSP", number, town.customer, **_SILENT, known=True, fault=fault)
             raise Transient("simulated: not reached")
@@ -101,11 +101,19 @@ class Network:
         if write:
             town.agitate()
         process.point(f"after effect of {method} {request.path}", what)
-        await asyncio.sleep(script.uniform(f"{label} back", 0.01, 0.4))
+        await asyncio.sleep(back)
         await process.stands()
         answer = self._answered(process, town.customer, number, met, response)
         process.point(f"after answer of {method} {request.path}", what)
         return answer
+
+    def _latency(self, customer: str, method: str, path: str) -> tuple[float, float]:
+        """Seconds there and back."""
+        if customer == self.at_once:
+            return 0.0, 0.0
+        script = self._sim.script
+        label = script.occurrence(f"latency {customer} {method} {path}")
+        return script.uniform(f"{label} there", 0.01, 0.4), script.uniform(f"{label} back", 0.01, 0.4)
 
     def _arrives(self, town: "Town", vendor: str, request: Request, fault: str, number: str) -> Response:
         kind, seconds = _REFUSED.get(fault, (fault, 0.0))

@@ -7,8 +7,6 @@ from keepstep_simulator.twins import TWINS, Twin, Without, compared, effects, pl
 from tests.simulator.invariants.telling import CUSTOMER, act, contact, eff, household, story
 from tests.zoo import twins as zoo
 
-pytestmark = pytest.mark.skip(reason="pairs of runs still differ for reasons of their own, such as a note's date")
-
 BY_ID = {one.id: one for one in TWINS}
 SEEDS_FOR_A_BUG = 12
 

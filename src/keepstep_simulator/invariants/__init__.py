@@ -87,7 +87,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         "I29", "every call uses the credential of its customer, every effect lands there", tenants.own_credential
     ),
     Invariant("I30", "every row touched is of the customer in hand", tenants.own_rows),
-    Invariant("I31", "faults of one customer change nothing for another", waits="pairs of runs with equal moments"),
+    Invariant("I31", "faults of one customer change nothing for another", waits=PAIRS),
     # tokens
     Invariant("I32", "a token is durable before it is used", tokens.durable_before_use),
     Invariant(
