@@ -1,7 +1,7 @@
 """The edges: everything that differs between the real world and a simulated one is passed in through here."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from keepstep.model.change import Call, Outcome, Step
@@ -73,7 +73,7 @@ class Permits(Protocol):
     async def give_back(self, key: str, permit: int) -> None: ...
 
     async def stop(self, key: str, until: Instant) -> None:
-        """The vendor says that the day is used up."""
+        """The vendor says that the day is used up, or asks for a moment's rest."""
         ...
 
 
@@ -258,7 +258,8 @@ class Table(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What a connector needs to speak for one customer."""
+    """What a connector needs to speak for one customer. `memory`: what it keeps while the process lives, however often
+    the connection is opened anew."""
 
     customer_id: str
     base_url: str
@@ -268,6 +269,7 @@ class Connection:
     clock: Clock
     chance: Chance
     settings: Mapping[str, Any]
+    memory: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

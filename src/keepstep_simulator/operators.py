@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import OperationalError
 
 from keepstep.model.errors import Problem
+from keepstep.state import customers
 from keepstep.wiring import brake, letters
+from keepstep_sandbox.log import CONSTANT_CONTACT
 from keepstep_simulator.holding import Holding, begin
 from keepstep_simulator.process import Dead, Process
 
@@ -130,6 +132,10 @@ class Operator:
         self._told("resume", town)
 
     async def _connects_wrong(self, town: "Town") -> None:
+        """The account that is connected first is the right one: before that nobody can tell which is wrong."""
         process = self._process()
+        known = await process.service.db.run(customers.get_connection, town.customer, CONSTANT_CONTACT)
+        if known is None or known.account_id is None:
+            return
         self._told("wrong_account", town)
         await town.connect_wrong(process)

@@ -1,9 +1,10 @@
 """Limits and credentials: obeyed as the vendors say them, and a connection that is blocked keeps its work."""
 
 from collections.abc import Callable
+from typing import Any
 
 from keepstep_sandbox.http import Request, Response
-from tests.flows.crossing import CUSTOMER, DAY, Crossing, emails
+from tests.flows.crossing import CUSTOMER, DAY, Crossing, Wire, emails
 from tests.flows.test_consent import linked
 
 PLACE = {"kind": "home", "street": "1 Main St", "city": "Everett", "state": "WA", "postal_code": "98201"}
@@ -21,6 +22,42 @@ def test_throttling_is_waited_out() -> None:
         for one in refused:
             later = [other.at for other in c.made("", "/v3/") if other.at > one.at]
             assert min(later) - one.at >= 0.9
+
+
+def test_throttling_is_waited_out_by_every_call_of_the_key() -> None:
+    """A step's own read is as much too early as the poll that was told to wait; and so is another customer's call."""
+    with Crossing(customers=(CUSTOMER, "beta")) as c:
+        ann = c.person()
+        c.connect()
+        c.night()
+        throttled = Response(429, {"Retry-After": "20"}, b'{"error_key":"throttled"}')
+        c.wire = _once(throttled)
+        c.opts_out(ann)
+        c.wait(hours=2)
+        [refused] = [one for one in c.made("", "/v3/") if one.answer.status == 429]
+        assert [one for one in c.made("", "/v3/") if refused.at < one.at < refused.at + 20] == []
+        assert c.consents(ann) == [False]
+
+
+def _once(answer: Response) -> Wire:
+    """The first call of Constant Contact is answered so."""
+    left = [answer]
+
+    def wire(vendor: str, _request: Request, handle: Callable[[], Response]) -> Response:
+        return left.pop() if left and vendor == "constant_contact" else handle()
+
+    return wire
+
+
+def test_an_hour_that_is_refused_stays_so_where_the_other_side_is_connected_anew() -> None:
+    with Crossing() as c:
+        linked(c)
+        before: Any = c.ask(c.service.desk(CUSTOMER)).crm
+        before.api._pace.stop(c.now() + 20)
+        c.consent(c.refresh_tokens[CUSTOMER])
+        after: Any = c.ask(c.service.desk(CUSTOMER)).crm
+        assert after is not before
+        assert after.api._pace.take(c.now(), urgent=True) == 20
 
 
 def test_a_used_up_day_stops_every_call_until_midnight_utc() -> None:

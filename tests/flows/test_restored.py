@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.flows.crossing import CUSTOMER, Crossing
+from keepstep_sandbox.http import Request, Response
+from tests.flows.crossing import CUSTOMER, Crossing, key_of
 from tests.flows.test_consent import method_of
 from tests.flows.test_lists import lists_of
 from tests.flows.test_must_hold import turned_in
@@ -23,6 +24,12 @@ def put_back(c: Crossing, since: Happen, days: float = 3.0) -> None:
     c.open()
     c.wait(hours=1)
     c.consent(c.cc.add_account(CUSTOMER, "client", "secret", c.now())["refresh_token"])
+
+
+def turned_away(vendor: str, request: Request, handle: Callable[[], Response]) -> Response:
+    """Nobody new may be sent to the CRM with this key."""
+    sends = vendor == "virtuous" and request.path in ("/api/Contact/Batch", "/api/Contact/Transaction")
+    return Response(401, {}, b"") if sends else handle()
 
 
 def people(c: Crossing, count: int) -> list[str]:
@@ -93,6 +100,32 @@ def test_who_waited_in_the_batch_is_not_sent_a_second_time() -> None:
         c.wait(days=2)
         assert sent == len(c.made("POST", "/api/Contact/Batch")) + len(c.made("POST", "/api/Contact/Transaction"))
         assert len(c.carriers(new)) == 1 and c.standing(new) == ("in_step", "")
+
+
+def test_what_the_backup_had_decided_is_decided_anew() -> None:
+    """The row that was about to go is somebody who has arrived since, and opted out: nobody sends it a second time."""
+    with Crossing() as c:
+        people(c, 1)
+        c.wire = turned_away
+        new = c.person("new@example.org", "New", "Comer")
+        c.wait(hours=3)
+        backup = c.db.dump()
+        c.wire = None
+        c.key(key_of(CUSTOMER))
+        c.night()
+        c.opts_out(new)
+        c.wait(hours=3)
+        assert c.consents(new) == [False]
+        c.db.load(backup)
+        c.open()
+        c.key(key_of(CUSTOMER))
+        written = len(c.writes())
+        c.wait(hours=3)
+        assert len(c.writes()) == written and c.status()["steps_held"] == {"standstill": 1}
+        c.consent(c.cc.add_account(CUSTOMER, "client", "secret", c.now())["refresh_token"])
+        c.wait(days=2)
+        assert not [one for one in c.writes()[written:] if one.request.path.startswith("/api/Contact/")]
+        assert c.consents(new) == [False] and "standstill" not in c.status()["steps_held"]
 
 
 def test_lists_and_tags_of_the_week_stay_as_people_left_them() -> None:

@@ -1,15 +1,18 @@
 """What a turn costs the database, and how the worker goes from one turn to the next."""
 
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from keepstep import queue, worker
 from keepstep.model.errors import Misconfigured
+from keepstep.ports import Wake
 from keepstep.queue import Fenced
 from keepstep.state import marks
+from keepstep.wiring.between import between_turns
 from keepstep.wiring.service import Service
 from keepstep.worker import Begun, Idle
 from tests.flows.crossing import CUSTOMER, DAY, Crossing
@@ -175,6 +178,20 @@ def test_a_turn_whose_end_nobody_knows_of_has_its_slot_again_before_it_goes_on()
         log.after = "store_page"
         goes_on(c, found)
         assert log.commits[log.commits.index("store_page") :] == ["store_page", "_later", "renew", "_rest"]
+
+
+@pytest.mark.parametrize("who", ["wake", "_between"])
+def test_the_worker_is_woken_where_nobody_learns_whether_there_is_work(who: str) -> None:
+    """The commit that makes a slot due was made and its answer lost: nobody else would say so."""
+    with Crossing() as c:
+        in_step(c)
+        rung, log = list[str](), Log(c)
+        log.after = who
+        c.service.woken = cast("Wake", SimpleNamespace(set=lambda: rung.append(who)))
+        asked = c.service.wake(CUSTOMER) if who == "wake" else between_turns(c.service, CUSTOMER, lambda _tx: None)
+        with pytest.raises(OperationalError):
+            c.ask(asked)
+        assert rung == [who]
 
 
 def test_a_turn_that_was_taken_over_meanwhile_ends_there() -> None:

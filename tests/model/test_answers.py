@@ -116,6 +116,18 @@ def test_an_import_that_was_merged_into_one_of_these_is_no_confirmation() -> Non
     assert stands(after) == ("parked", "reference_without_address")
 
 
+def test_an_import_whose_contact_was_merged_before_anybody_read_it_is_confirmed_on_the_survivor() -> None:
+    """The reference may stay behind on the contact that is no more (Virtuous facts 7.6); the address must be there."""
+    decision = looked_up(None)
+    known = replace(submitted(decision.party, decision.steps[0], "waiting", 600.0), crm_id="900")
+    there = household(individual("a"), references=())
+    assert stands(decided(known, there, ANN)) == ("pending", "submission_waiting")
+    told = known.with_person(replace(person(known), carrier="899"))
+    assert person(decided(told, there, ANN).party).individual == "ia"
+    without = household(individual("b", first_name="Bo"), references=())
+    assert stands(decided(told, without, ANN)) == ("parked", "reference_without_address")
+
+
 def test_somebody_to_be_left_alone_is_left_out_and_not_looked_for() -> None:
     decision = looked_up(said("leave"), OTHER)
     assert stands(decision) == ("left_out", "left_alone")

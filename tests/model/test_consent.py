@@ -141,6 +141,33 @@ def test_a_false_of_our_import_is_a_choice_only_where_imports_opt_in_and_somebod
         assert seen_false(ann, imports_opt_in=True, stamps=stamps) == learned
 
 
+def test_who_closed_a_method_while_the_import_was_still_running_is_told_by_name() -> None:
+    """Staff do so seconds after the import made it; stamps so near to each other may both be the import's."""
+    ann = Person(record_id="a", email_method="ma", imported=True)
+    soon = replace(mail("ma", "ann@example.org", opted_in=False), created_at=1000.0, updated_at=1002.0)
+    assert observe_crm(ann, soon, HERS, imports_opt_in=True).acts[-1].kind == "default"
+    theirs = replace(soon, other_hand=True)
+    assert observe_crm(ann, theirs, HERS, imports_opt_in=True).acts[-1].kind == "choice"
+    assert observe_crm(ann, theirs, HERS, imports_opt_in=False).acts[-1].kind == "default"
+    assert not proves_opt_in(ann, replace(theirs, opted_in=True))
+
+
+def test_after_a_standstill_an_imported_false_that_the_audience_side_explains_may_be_ours() -> None:
+    """A backup was put back from before the person was linked; a bounce since had closed the method."""
+    ann = Person(record_id="a", email_method="ma", imported=True)
+    shut = replace(mail("ma", "ann@example.org", opted_in=False), created_at=1000.0, updated_at=1100.0)
+    bounce = replace(out(200.0, "address", Side.audience), after=200.0)
+
+    def seen(known: Person, stood: float | None, *acts: Act) -> str:
+        return observe_crm(replace(known, acts=acts), shut, HERS, True, stood).acts[-1].kind
+
+    assert seen(ann, 300.0, bounce) == "unknown"
+    assert seen(ann, None, bounce) == "choice"  # nobody has forgotten anything
+    assert seen(ann, 300.0) == "choice"  # we had no reason to close it
+    known = replace(ann, opted_in=False)
+    assert seen(known, 300.0, bounce, replace(out(250.0, "default"), at=240.0)) == "unknown"
+
+
 def test_a_default_becomes_a_choice_when_it_is_learned_later_that_imports_opt_in() -> None:
     """By the stamps it was first seen with: by now our own writes may have touched it."""
     ann = Person(record_id="a", email_method="ma", imported=True)

@@ -253,6 +253,18 @@ def test_what_a_creation_said_is_the_base_of_what_comes_after() -> None:
     assert custom_step(changed).payload["values"] == {"Hobby": "go"}
 
 
+def test_what_a_merge_threw_away_before_anybody_read_it_is_filled_again() -> None:
+    """Staff merge the new household into Bob's before it was read; his values stand, nobody cleared hers."""
+    (step,) = created(ANN).steps
+    waits = Submission(state="waiting", since=1.0, sent=dict(step.payload))
+    waiting = replace(NEW, people=(replace(person(NEW), submission=waits),))
+    crm = household(individual("a", primary=False), individual("b", primary=True))
+    decision = decided(waiting, holding(crm, Size="Small"), ANN, setting=BOUND)
+    assert custom_step(decision).payload["values"] == {"Hobby": "chess"}
+    first = holding(household(individual("a"), individual("b")), Size="Small")
+    assert decided(waiting, first, ANN, setting=BOUND).steps == ()
+
+
 # --- lists to one custom field ---------------------------------------------------------------------------------------
 
 LISTS = replace(

@@ -60,6 +60,9 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     granting.any_trouble_is_a_void_grant: lambda _: (
         test_grant.test_trouble_is_transient_and_a_later_call_tries_with_the_old_value(Transient("not reached"))
     ),
+    granting.a_refused_token_lives_on: lambda _: (
+        test_grant.test_a_refused_token_is_not_given_again_where_no_new_one_came()
+    ),
     granting.the_one_before_is_dropped: lambda _: (
         test_grant.test_the_new_grant_is_durable_before_the_token_is_used_and_the_old_one_is_kept_until_the_new_one_worked()
     ),

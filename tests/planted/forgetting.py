@@ -19,3 +19,8 @@ def decides_before_it_reads(patch: MonkeyPatch) -> None:
 def sends_before_the_batch(patch: MonkeyPatch) -> None:
     """Whom the CRM does not know nobody has sent."""
     patch.setattr(standstill, "batch_pending", lambda _tx, _desk: False)
+
+
+def sends_what_it_had_decided(patch: MonkeyPatch) -> None:
+    """A decision stands, however long ago it was made."""
+    patch.setattr(standstill, "keeps", lambda _tx, _desk: None)

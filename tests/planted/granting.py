@@ -97,6 +97,17 @@ def any_trouble_is_a_void_grant(patch: MonkeyPatch) -> None:
     patch.setattr(OAuthGrant, "_attempt", attempt)
 
 
+def a_refused_token_lives_on(patch: MonkeyPatch) -> None:
+    """Where no new token can be had at once, the next call shows the refused one again."""
+    true_bearer = OAuthGrant.bearer
+
+    async def bearer(self: Any, refused: str | None = None) -> str:
+        self._refused = None
+        return await true_bearer(self, refused)
+
+    patch.setattr(OAuthGrant, "bearer", bearer)
+
+
 def the_one_before_is_dropped(patch: MonkeyPatch) -> None:
     """A refresh token that was used is of no use any more, whether or not the new one works."""
     true_put = OAuthGrant._put

@@ -343,6 +343,7 @@ FOUND_BY: dict[Plant, Callable[[pytest.MonkeyPatch], None]] = {
     forgetting.decides_before_it_reads: lambda _: (
         test_restored.test_nor_where_staff_touch_the_person_before_anything_is_read_again()
     ),
+    forgetting.sends_what_it_had_decided: lambda _: test_restored.test_what_the_backup_had_decided_is_decided_anew(),
     forgetting.sends_before_the_batch: lambda _: test_restored.test_who_waited_in_the_batch_is_not_sent_a_second_time(),
     both_ways.imports_opt_out: lambda _: test_must_hold.test_imports_that_opt_nobody_in_opt_nobody_out(),
     both_ways.keeps_what_is_mapped: lambda _: (

@@ -195,6 +195,16 @@ def test_staffs_tag_for_a_contacts_tag_that_did_not_reach_constant_contact_is_lo
     assert any("did not reach" in one for one in reasons(world, oracle))
 
 
+def test_of_a_tag_that_was_there_already_nobody_sees_that_staff_meant_it(run: Run) -> None:
+    world, oracle = run
+    contact = untouched(world).contact
+    assert contact
+    spare = next(PREFIX + one for one in ground.TAGS if PREFIX + one not in contact["tags"])
+    for _ in range(2):
+        world.act(VIRTUOUS, "staff_adds_tag", ORGANIZATION, contact["id"], tag_name=spare)
+    assert sum("staff_adds_tag" in one for one in reasons(world, oracle)) == 1
+
+
 def test_a_list_whose_name_holds_a_semicolon_is_one_tag(run: Run) -> None:
     world, oracle = run
     tag = f"CC: {ground.ODD_LIST}"

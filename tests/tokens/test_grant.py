@@ -197,6 +197,21 @@ def test_a_refused_token_is_replaced_once_for_all_who_were_refused() -> None:
     run(work)
 
 
+def test_a_refused_token_is_not_given_again_where_no_new_one_came() -> None:
+    """By a clock that was put back since it lives on; a call with it would only be refused again."""
+
+    async def work(world: World) -> None:
+        grant = world.grant()
+        refused = await grant.bearer()
+        world.vendor.first = [said(503), said(503)]
+        assert isinstance(await trouble(grant.bearer(refused)), Transient)
+        assert isinstance(await trouble(grant.bearer()), Transient)
+        assert await grant.bearer() == "access-2"
+        assert refused not in repr(grant)
+
+    run(work)
+
+
 def test_many_callers_at_once_make_one_refresh() -> None:
     """In one process by its lock, over processes by the intent in the store."""
 

@@ -1,5 +1,5 @@
-"""The database of the simulator: executed on the caller's loop, with a hook around every commit; SQLite in memory unless
-another engine is given."""
+"""The database of the simulator: executed on the caller's loop, with a hook around every commit; SQLite in memory
+unless another engine is given."""
 
 import asyncio
 from collections.abc import Callable, Mapping

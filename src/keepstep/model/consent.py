@@ -226,7 +226,7 @@ def _false_kind(
         return None
     touched = (known.at if known else _touched_at(method)) is not None
     if imports_opt_in and touched:
-        return "choice"
+        return "unknown" if _may_be_ours(person, stood) else "choice"
     return None if known else "default"
 
 
@@ -241,10 +241,12 @@ def _may_be_ours(person: Person, stood: Instant | None) -> bool:
 
 
 def _touched_at(method: Method) -> Instant | None:
-    """When a method was last changed, if it was at all since it was made."""
+    """When a method was last changed, if it was at all since it was made. Staff may do so while the import still runs:
+    their name tells them from it."""
     if method.created_at is None or method.updated_at is None:
         return None
-    return method.updated_at if method.updated_at - method.created_at > AN_IMPORT_TAKES else None
+    later = method.updated_at - method.created_at > AN_IMPORT_TAKES
+    return method.updated_at if later or method.other_hand else None
 
 
 def proves_opt_in(person: Person, method: Method) -> bool:

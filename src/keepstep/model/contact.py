@@ -99,7 +99,8 @@ class Report:
 class Method:
     """One way to reach an individual. `kind` is email, phone or other; `type` is the vendor's own word for it.
 
-    `created_at` and `updated_at`: its own stamps, where the record shows them.
+    `created_at` and `updated_at`: its own stamps, where the record shows them. `other_hand`: changed last by somebody
+    else than who made it.
     """
 
     record_id: str
@@ -110,6 +111,7 @@ class Method:
     primary: bool = False
     created_at: Instant | None = None
     updated_at: Instant | None = None
+    other_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,9 +36,9 @@ from keepstep.model.identify import Wanted, identified, needs_look_up
 from keepstep.model.match import confirm
 from keepstep.model.membership import crowded, labels_are_old, memberships, wants_of, withheld
 from keepstep.model.notes import notes
-from keepstep.model.party import Act, Note, Party, Person, Readings, Setting, individual_of, primary_first
+from keepstep.model.party import Act, Note, Party, Person, Readings, Setting, as_merged, individual_of, primary_first
 from keepstep.model.restore import Scene, restoring
-from keepstep.model.whereabouts import as_merged, carried, looked_for, reference
+from keepstep.model.whereabouts import carried, looked_for, reference
 
 __all__ = ["Decision", "Note", "Setting", "decide", "needs_look_up"]
 

@@ -15,7 +15,19 @@ from keepstep.model.customer import Policy
 from keepstep.model.fields import mail_of
 from keepstep.model.match import Match, confirm, match
 from keepstep.model.membership import held_by, submitted_tags
-from keepstep.model.party import Fields, Note, Party, Person, Readings, Setting, audience_fields, sent_fields, with_tag
+from keepstep.model.party import (
+    Fields,
+    Note,
+    Party,
+    Person,
+    Readings,
+    Setting,
+    as_merged,
+    audience_fields,
+    is_of_household,
+    sent_fields,
+    with_tag,
+)
 
 # So many candidates are kept of a search, the likeliest first; of more the number.
 MOST = 12
@@ -85,11 +97,14 @@ def _explained(person: Person, found: Match) -> tuple[Note, ...]:
 def _search(person: Person, contact: AudienceContact, readings: Readings, policy: Policy) -> Match | None:
     """The match of a person who is not linked; None where it is not the time to look."""
     source = policy.reference_source
-    if readings.crm and (source, person.record_id) in readings.crm.references:
-        if readings.crm.merged_into or readings.crm.archived:
-            return Match("parked", "merged" if readings.crm.merged_into else "archived", readings.crm)
+    there = readings.crm
+    if there and person.submission:
+        there = as_merged(person, there, source)
+    if there and (source, person.record_id) in there.references:
+        if there.merged_into or there.archived:
+            return Match("parked", "merged" if there.merged_into else "archived", there)
         sent = person.submission.sent.get("email") if person.submission else None
-        [crm] = heeded(person.answer, [readings.crm])
+        [crm] = heeded(person.answer, [there])
         return confirm(crm, source, contact, (contact.email, sent), policy.phone_region)
     if person.submission or _left_out(contact, policy) or person.record_id not in readings.candidates:
         return None
@@ -122,10 +137,21 @@ def _attached(
     person = replace(person, individual=individual.record_id, email_method=mails[0].record_id, imported=bool(sent))
     if sent is not None:
         lists = tuple(sorted(sent.get("lists") or ()))
-        person = replace(person, audience=sent_fields(sent), crm=sent_fields(sent), lists=lists)
+        base = _shown(sent_fields(sent), individual, crm)
+        person = replace(person, audience=base, crm=base, lists=lists)
         for list_id in lists:
             party = with_tag(party, list_id, tagged=True)
     return replace(party, crm_id=crm.record_id), person, None
+
+
+def _shown(base: Fields, individual: Individual, crm: CrmContact) -> Fields:
+    """What was sent, without what hangs on the household and is not there, where the household is somebody else's:
+    staff may have merged the person's own one into it before anybody read that, and what such a merge throws away
+    nobody has cleared (Virtuous facts 7.6)."""
+    if individual.primary:
+        return base
+    there = {f"custom:{name}" for name, value in crm.custom_fields if value} | ({"address"} if crm.address else set())
+    return {name: value for name, value in base.items() if name in there or not is_of_household(name)}
 
 
 # --- people who are nobody there yet ---------------------------------------------------------------------------------

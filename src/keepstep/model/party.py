@@ -290,11 +290,24 @@ def with_tag(party: Party, list_id: str, tagged: bool) -> Party:
     return replace(party, tags=seen[0], known=seen[1], apart=seen[2])
 
 
+def is_of_household(field: str) -> bool:
+    """Does this field of a base hang on the household, not on the person?"""
+    return field == "address" or field.startswith("custom:")
+
+
+def as_merged(person: Person, crm: CrmContact, source: str) -> CrmContact:
+    """The contact with our reference, where the contact that carried it was merged into this one and may have kept it
+    (Virtuous facts 7.6)."""
+    ours = (source, person.record_id)
+    came = person.carrier not in (None, crm.record_id) and ours not in crm.references
+    return replace(crm, references=(*crm.references, ours)) if came else crm
+
+
 def without_household(person: Person) -> Person:
     """The person without a base of what hangs on the household: what was seen on another one says nothing of it."""
 
     def own(fields: Mapping[str, Any]) -> Fields:
-        return {name: value for name, value in fields.items() if name != "address" and not name.startswith("custom:")}
+        return {name: value for name, value in fields.items() if not is_of_household(name)}
 
     here, there = (own(base) if base is not None else None for base in (person.audience, person.crm))
     return replace(person, audience=here, crm=there, moved=own(person.moved), filled=())

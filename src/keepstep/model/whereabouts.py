@@ -63,14 +63,6 @@ def carried(person: Person, crm: CrmContact, source: str) -> Person:
     return replace(person, carrier=crm.record_id) if there and person.carrier != crm.record_id else person
 
 
-def as_merged(person: Person, crm: CrmContact, source: str) -> CrmContact:
-    """The contact with our reference, where the contact that carried it was merged into this one and may have kept it
-    (Virtuous facts 7.6)."""
-    ours = (source, person.record_id)
-    came = person.carrier not in (None, crm.record_id) and ours not in crm.references
-    return replace(crm, references=(*crm.references, ours)) if came else crm
-
-
 def _is_another(crm: CrmContact, left: CrmContact | None) -> bool:
     return not crm.merged_into and (left is None or crm.record_id != left.record_id)
 

@@ -197,8 +197,12 @@ def _file_one(tx: Connection, shelf: Shelf, contact: CrmContact, now: Instant, n
     moved = len(homes) > 1 or bool(strangers) or party.crm_id != survivor
     if moved or party.reread:
         known_people = _with_bases_of(list(before.values()) or [party], party, survivor)
-        people = (*known_people, *(Person(record_id=record_id) for record_id in strangers))
         away = contact.merged_into is not None
+        people = (*known_people, *(Person(record_id=record_id) for record_id in strangers))
+        if away:  # who waits has no other proof than the reference, which may stay behind (Virtuous facts 7.6)
+            people = tuple(
+                replace(one, carrier=contact.record_id) if one.record_id in references else one for one in people
+            )
         # What another contact is tagged with says nothing of what was seen on this one: no base, no removal.
         tags = party.tags if party.crm_id in (None, survivor) else None
         save(tx, shelf.customer_id, [replace(party, people=people, crm_id=survivor, reread=away, tags=tags)])

@@ -1,4 +1,5 @@
-"""What a route does not let out: its stage, a plan that nobody has applied, the hours of bulk work (design section 4a).
+"""What a route does not let out: its stage, a plan that nobody has applied, the hours of bulk work, what was decided
+before a standstill (design section 4a).
 
 A hold is never stored as a fact: before each turn forms its jobs, steps that may go are let go and those that may not
 are held. Where the freshness gate held a step before, it holds it again afterwards: what was read before a plan was
@@ -23,6 +24,7 @@ from keepstep.queue import Slot
 from keepstep.schema.tables import entry, plan_party, step
 from keepstep.state import plans, runs
 from keepstep.state.plans import Plan
+from keepstep.submit import standstill
 
 GATE, BLOCKED = "gate", "blocked"
 Condition = ColumnElement[bool]
@@ -68,7 +70,7 @@ def hold(tx: Connection, desk: Desk, slot: Slot, holds: Collection[str], now: In
     """Hold and let go the customer's unsent steps, as stage, plan and window say now. `holds`: what holds any now."""
     queue.guard(tx, slot)
     plan = plans.get(tx, desk.customer_id)
-    wanted = _conditions(desk, plan, now)
+    wanted = {**_conditions(desk, plan, now), standstill.NAME: standstill.keeps(tx, desk)}
     unsent = and_(step.c.customer_id == desk.customer_id, step.c.job_id.is_(None))
     for word, condition in wanted.items():
         if {word, _over_gate(word)}.intersection(holds):

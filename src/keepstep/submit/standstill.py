@@ -1,19 +1,23 @@
 """A service that stood still: stopped, paused, or a backup that was put back. From the database alone nobody can tell
 these apart, so what may have been forgotten is allowed for in each of them (design section 4, no base; creating).
 
-Until the audience side's opt-outs and bounces were read again nothing is decided: they explain what the CRM says. And
-whoever the CRM does not know may wait in its nightly batch, where nobody can look: nobody new is sent before it has
-run.
+Until the audience side's opt-outs and bounces were read again nothing is decided: they explain what the CRM says. What
+was decided before is not sent either, before it was decided anew. And whoever the CRM does not know may wait in its
+nightly batch, where nobody can look: nobody new is sent before it has run.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, true
+from sqlalchemy import exists as sql_exists
 
+from keepstep import queue
 from keepstep.desk import Desk
+from keepstep.model.change import Lane
 from keepstep.model.instant import Instant
-from keepstep.state import journal, marks
+from keepstep.schema.tables import entry, step
+from keepstep.state import feeds, journal, marks
 from keepstep.state.marks import Mark
 
 NAME = "standstill"
@@ -23,6 +27,13 @@ HOUR = 3600.0
 ROUNDS, AGAIN = ("opted_out", "reports", "deleted"), (30.0, 900.0)
 # So long after midnight the nightly batch has run.
 BATCH_TAKES = 1800.0
+_DECIDED = (
+    select(step.c.party_id, func.min(step.c.lane), func.max(step.c.lane))
+    .where(step.c.customer_id == bindparam("customer"), ~feeds.of_rows(step.c.party_id))
+    .group_by(step.c.party_id)
+)
+_SINCE_BEFORE = (entry.c.customer_id == bindparam("customer"), entry.c.arrived <= bindparam("ended"))
+_NOT_YET = select(sql_exists().where(*_SINCE_BEFORE))
 
 
 def noticed(tx: Connection, desk: Desk, known: Sequence[Mark], now: Instant) -> Sequence[Mark]:
@@ -33,11 +44,33 @@ def noticed(tx: Connection, desk: Desk, known: Sequence[Mark], now: Instant) -> 
     if not late or late[0] <= (until(tx, desk) or 0.0):
         return known
     marks.put(tx, desk.customer_id, Mark(desk.route.crm, NAME, mark=now))
+    _anew(tx, desk, now)
     journal.append(tx, desk.customer_id, [(now, None, "stood_still", {"seconds": round(now - late[0])})])
     for one in polls:
         if one.due is not None and one.due > now:
             marks.put(tx, desk.customer_id, replace(one, due=now))
     return marks.every(tx, desk.customer_id)
+
+
+def _anew(tx: Connection, desk: Desk, now: Instant) -> None:
+    """Everything that was decided and not seen to its end is decided once more, as urgently as it was."""
+    rows = tx.execute(_DECIDED, {"customer": desk.customer_id})
+    lanes = {party: first if first == Lane.consent else last for party, first, last in rows}
+    queue.put(tx, desk.customer_id, [(party, lane, now) for party, lane in lanes.items()], now)
+
+
+def keeps(tx: Connection, desk: Desk) -> ColumnElement[bool] | None:
+    """Which steps may be wrong by what happened meanwhile: all of them while that is being read, then those of parties
+    that nobody has decided since."""
+    ended = until(tx, desk)
+    if ended is None:
+        return None
+    if reads(tx, desk):
+        return true()
+    if not tx.execute(_NOT_YET, {"customer": desk.customer_id, "ended": ended}).scalar_one():
+        return None
+    mine = (entry.c.customer_id == step.c.customer_id, entry.c.party_id == step.c.party_id)
+    return sql_exists().where(and_(*mine, entry.c.arrived <= ended))
 
 
 def until(tx: Connection, desk: Desk) -> Instant | None:

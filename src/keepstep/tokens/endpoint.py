@@ -50,9 +50,7 @@ class Endpoint:
         try:
             yield
         finally:
-            # Its hold ends by itself, while a grant that came with the answer would be lost with the error.
-            with contextlib.suppress(Exception):
-                await self.permits.give_back(self.key, permit)
+            await self.permits.give_back(self.key, permit)
 
     async def send(self, path: str, form: Mapping[str, str], client: Client | None) -> HttpAnswer:
         """POST a form, within a turn: values stand in the body, since query strings end up in logs (CC facts 2.1)."""

@@ -90,12 +90,15 @@ class OAuthGrant:
     _read_at: Instant = 0.0
     _not_before: Instant = 0.0
     _received: tuple[Secret, Mapping[str, Any]] | None = None
+    # Where a refresh cannot be had at once the refused token is still the one that is stored.
+    _refused: str | None = field(default=None, repr=False)
 
     async def bearer(self, refused: str | None = None) -> str:
-        """An access token to use now; refreshed early, by one caller at a time."""
+        """An access token to use now; refreshed early, by one caller at a time. A refused one is never given again."""
         async with self._alone:
             await self._store()
             held = await self._known(refused)
+            self._refused = refused = refused or self._refused
             now = self.clock.now()
             token = held.usable(now, refused)
             if token is not None and (held.refresh_at > now or self._not_before > now):

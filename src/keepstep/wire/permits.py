@@ -5,6 +5,7 @@ calls than
 there are permits arrive in any one second (design section 4, budgets; CC facts 3.1).
 """
 
+import contextlib
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -26,21 +27,22 @@ TOLD_SECONDS = 600.0
 
 @dataclass(slots=True)
 class SharedPermits:
-    """`keepstep.ports.Permits` over the permit rows. A crash returns a permit after the call's timeout and a second."""
+    """`keepstep.ports.Permits` over the permit rows. A crash returns a permit after the call's timeout and a second.
+
+    A database that fails once a call was made costs nobody its answer: a hold ends by itself, and a stop is kept here.
+    """
 
     db: Database
     clock: Clock
     rows: int = 4
     per_day: int = 10_000
     _held: dict[tuple[str, int], Instant] = field(default_factory=dict)
+    _stops: dict[str, Instant] = field(default_factory=dict)
 
     async def take(self, key: str) -> int:
         """Wait for a permit and claim it. Raises Transient where that would take long."""
         while True:
-            now = self.clock.now()
-            permit, moment = await self.db.run(
-                permits.claim, key, now, CALL_SECONDS, rows=self.rows, limit=self.per_day
-            )
+            permit, moment = await self._claim(key, self.clock.now())
             if permit is not None:
                 self._held[key, permit] = moment
                 return permit
@@ -49,15 +51,23 @@ class SharedPermits:
                 raise Transient("no permit for a call is free", retry_after=wait)
             await self.clock.sleep(max(wait, 0.01))
 
+    async def _claim(self, key: str, now: Instant) -> tuple[int | None, Instant]:
+        if (stop := self._stops.get(key, now)) > now:
+            return None, stop
+        return await self.db.run(permits.claim, key, now, CALL_SECONDS, rows=self.rows, limit=self.per_day)
+
     async def give_back(self, key: str, permit: int) -> None:
         """The call was answered."""
         held = self._held.pop((key, permit), None)
-        # A little more than the second: the vendor's clock ticks apart from ours.
-        await self.db.run(permits.give_back, key, permit, self.clock.now() + 1.05, held)
+        with contextlib.suppress(Exception):
+            # A little more than the second: the vendor's clock ticks apart from ours.
+            await self.db.run(permits.give_back, key, permit, self.clock.now() + 1.05, held)
 
     async def stop(self, key: str, until: Instant) -> None:
         """No call of anybody before this moment."""
-        await self.db.run(self._stop, key, until, self.clock.now())
+        self._stops[key] = max(until, self._stops.get(key, until))
+        with contextlib.suppress(Exception):
+            await self.db.run(self._stop, key, until, self.clock.now())
 
     def _stop(self, tx: Connection, key: str, until: Instant, now: Instant) -> None:
         permits.stop_until(tx, key, until, rows=self.rows)

@@ -34,6 +34,9 @@ async def between_turns(
             if service.clock.now() >= until:
                 raise Transient("the customer's turn does not end; is a process of the service stuck?") from None
             await service.clock.sleep(PAUSE)
+        except Exception:
+            service.woken.set()  # where only the answer of the commit is lost there is work, and nobody else says so
+            raise
         else:
             service.woken.set()
             return done

@@ -54,6 +54,7 @@ class Service:
     _desks: dict[str, Desk] = field(default_factory=dict)
     _grants: dict[tuple[str, str], OAuthGrant | KeyGrant | EitherGrant] = field(default_factory=dict)
     _permits: dict[str, Permits] = field(default_factory=dict)
+    _memories: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     doors: dict[str, tuple[Instant, Mapping[bytes, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -154,6 +155,8 @@ class Service:
             clock=self.clock,
             chance=self.chance,
             settings={**shared, **{name: value for name, value in extra.items() if value is not None}},
+            # Whose account another grant leads to is what somebody asks: nothing is known of it.
+            memory={} if grant else self._memories.setdefault((customer_id, platform), {}),
         )
 
     def _kept_grant(self, customer_id: str, platform: str, http: Http) -> Grant:
@@ -202,9 +205,11 @@ class Service:
         return await self.db.run(doors.sender, self, platform, token, self.clock.now())
 
     async def wake(self, customer_id: str) -> None:
-        """The customer has work: its slot is due, and the worker is woken."""
-        await self.db.run(queue.wake, customer_id, self.clock.now())
-        self.woken.set()
+        """The customer has work: its slot is due, and the worker is woken, also where nobody learns whether it is."""
+        try:
+            await self.db.run(queue.wake, customer_id, self.clock.now())
+        finally:
+            self.woken.set()
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

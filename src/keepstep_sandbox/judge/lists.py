@@ -89,10 +89,12 @@ def _number(act: Act) -> str:
 
 
 def _tag_act(evidence: Evidence, act: Act) -> Iterator[Finding]:
-    """Staff's tag puts the household's person on the list, its removal takes every member off, unless undone later."""
+    """Staff's tag puts the household's person on the list, its removal takes every member off, unless undone later. Of
+    a tag that was there already, or was not, nobody can see that staff meant it."""
     tag = str(act.data["tag_name"])
     members = [one for one in evidence.households.get(int(act.record), ()) if one.mailable and one.linked]
-    if not evidence.ours(tag) or not members or _undone(evidence, act, members):
+    seen = any(effect.field == "tags" for effect in act.effects)
+    if not seen or not evidence.ours(tag) or not members or _undone(evidence, act, members):
         return
     on = any(tag in evidence.labels_of(one) for one in members)
     if on != (act.kind == "staff_adds_tag"):

@@ -13,6 +13,9 @@ from keepstep_simulator.story import Fact, Found, Story, Violation
 WAITING = ("submission_unknown", "submission_review")
 WRONG = ("wrong_fields", "lost", "opt_outs_applied", "pending", "captured")
 OURS = ("product", "job", "batch")
+# What the judge says of a return that waits for an answer about the consent in Virtuous.
+ASKS = "claimed parked: nothing ambiguous (consent_unknown)"
+ABSENT = "consent: the person's own return is absent"
 
 
 # --- I10 -------------------------------------------------------------------------------------------------------------
@@ -23,14 +26,18 @@ def converged(story: Story) -> Found:
     by field, and nobody is lost or still under way.
 
     Whoever is pending because the vendor's import holds the row must wait: no staff may ever run it. So must who is
-    held by the brake where no operator ever looks.
+    held by the brake where no operator ever looks, and whose return an older disk cannot prove.
     """
-    found, premise, held = list[Violation](), 0, _held(story)
+    found, premise, held, forgotten = list[Violation](), 0, _held(story), _forgotten(story)
     for fact in story.of("JUDGED"):
         premise += fact.data["report"]["in_step"]
-        for line in fact.data["report"]["details"]:
+        details = fact.data["report"]["details"]
+        asked = {(fact.customer, line["record"]) for line in details if line["reason"] == ASKS} & forgotten
+        for line in details:
             place = (fact.customer, line["record"])
-            if line["key"] in WRONG and place not in held and not waits(line, fact.data["waiting"]):
+            if place in held or (place in asked and line["reason"] in (ASKS, ABSENT)):
+                continue
+            if line["key"] in WRONG and not waits(line, fact.data["waiting"]):
                 why = f"{fact.customer} {line['record']}: {line['key']}: {line['reason']}"
                 found.append(Violation("I10", fact.n, why))
     return found, premise
@@ -45,6 +52,37 @@ def _held(story: Story) -> set[tuple[str, str]]:
     parties = {(row["customer_id"], row["party_id"]) for row in store.get("step", ()) if row["hold"] == "brake"}
     rows = (row for row in store.get("alias", ()) if (row["customer_id"], row["party_id"]) in parties)
     return {(row["customer_id"], row["record_id"]) for row in rows}
+
+
+def _forgotten(story: Story) -> set[tuple[str, str]]:
+    """Who was closed in Virtuous by a write of ours that the disk put back later knows nothing of. It may as well have
+    been staff: whoever finds that `false` asks before it is lifted (design section 4, consent)."""
+    closed = {
+        (fact.customer, fact.key)
+        for back in story.of("RESTORE")
+        for fact in story.of("EFF")
+        if fact.data["actor"] in OURS and (fact.data["field"], fact.data["after"]) == ("isOptedIn", False)
+        if back.t - back.data["age"] <= fact.t <= back.t
+    }
+    return {place for customer, key in sorted(closed) for place in _whose(story, customer, key)}
+
+
+def _whose(story: Story, customer: str, key: str) -> Iterator[tuple[str, str]]:
+    """Whose address a method holds, on a contact with the person's reference."""
+    for raw in story.final.audience.get(customer, ()):
+        address = fields.email((raw.get("email_address") or {}).get("address"))
+        for contact in story.final.crm.get(customer, ()):
+            if _carries(contact, raw["contact_id"]) and key in _methods(contact, address):
+                yield customer, raw["contact_id"]
+
+
+def _methods(contact: Mapping[str, Any], address: str) -> set[str]:
+    return {
+        f"method:{method['id']}"
+        for individual in contact["contactIndividuals"]
+        for method in individual["contactMethods"] or ()
+        if fields.is_email(method) and fields.email(method["value"]) == address
+    }
 
 
 def waits(line: Mapping[str, str], waiting: Iterable[str]) -> bool:

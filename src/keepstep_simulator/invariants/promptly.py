@@ -130,8 +130,9 @@ def never_lost(story: Story) -> Found:
     that sees it + 60 s.
 
     The premise: at the opt-out both sides knew the person by our reference and address, the other side was open, and of
-    a method of Virtuous the product had decided upon a reading that showed it open (a `false` of unknown origin opts
-    nobody out). Whoever waits for the nightly batch is I7's; what the brake holds waits for a person.
+    a method of Virtuous the product had decided upon a reading that showed it open, and has not lost with its disk (a
+    `false` of unknown origin opts nobody out). Whoever waits for the nightly batch is I7's; what the brake holds waits
+    for a person.
     """
     if (watch := _watch(story)) is None:
         return [], 0
@@ -220,30 +221,40 @@ def _told(heard: "list[tuple[float, str]] | tuple[()]", since: float) -> float |
 
 
 class _Seen:
-    """What the product had decided upon: of staff's `false` it must have seen that it was open before."""
+    """What the product had decided upon: of staff's `false` it must have seen that it was open before. What it saw
+    since its disk was saved is lost with an older one."""
 
     def __init__(self, story: Story) -> None:
-        self._read: dict[Record, list[int]] = defaultdict(list)
-        self._party: dict[Record, list[tuple[int, str]]] = defaultdict(list)
-        self._decided: dict[Record, list[int]] = defaultdict(list)
+        self._restored = story.of("RESTORE")
+        self._read: dict[Record, list[Fact]] = defaultdict(list)
+        self._party: dict[Record, list[tuple[Fact, str]]] = defaultdict(list)
+        self._decided: dict[Record, list[Fact]] = defaultdict(list)
         for fact, _, _, row in story.rows("snapshot"):
             if row["platform"] == VIRTUOUS:
-                self._read[row["customer_id"], row["record_id"]].append(fact.n)
+                self._read[row["customer_id"], row["record_id"]].append(fact)
         for fact, _, _, row in story.rows("alias"):
             if row["platform"] == VIRTUOUS:
-                self._party[row["customer_id"], row["record_id"]].append((fact.n, row["party_id"]))
+                self._party[row["customer_id"], row["record_id"]].append((fact, row["party_id"]))
         for fact, _, verb, row in story.rows("entry"):
             if verb == "DELETE":
-                self._decided[row["customer_id"], row["party_id"]].append(fact.n)
+                self._decided[row["customer_id"], row["party_id"]].append(fact)
 
     def decided(self, out: OptOut, past: Past) -> bool:
         """Whether the method was seen open, and something was decided upon that."""
         n, customer = out.fact.n, out.customer
-        opened = [one.n for one in past.changes.get((customer, out.record), {}).get("isOptedIn", ()) if one.n < n]
+        changes = past.changes.get((customer, out.record), {}).get("isOptedIn", ())
+        opened = max((one.n for one in changes if one.n < n), default=-1)
         contact = past.method(customer, out.record, n).contact
-        seen = min((one for one in self._read[customer, contact] if one > max(opened, default=-1)), default=n)
-        party = next((name for at, name in reversed(self._party[customer, contact]) if at < n), "")
-        return any(seen < one < n for one in self._decided[customer, party])
+        seen = min(
+            (one.n for one in self._read[customer, contact] if one.n > opened and self._known(one, n)), default=n
+        )
+        party = next((name for one, name in reversed(self._party[customer, contact]) if self._known(one, n)), "")
+        return any(seen < one.n and self._known(one, n) for one in self._decided[customer, party])
+
+    def _known(self, fact: Fact, n: int) -> bool:
+        """Whether something that was stored is there still, just before the fact of this number."""
+        since = (one for one in self._restored if fact.n < one.n < n)
+        return fact.n < n and all(fact.t <= one.t - float(one.data["age"]) for one in since)
 
 
 # --- I7 --------------------------------------------------------------------------------------------------------------
@@ -283,12 +294,13 @@ def _pays(watch: _Watch, out: OptOut, record: str, appeared: Fact) -> None:
 
 
 def _pay_day(watch: _Watch, out: OptOut, record: str, appeared: Fact) -> float | None:
-    """The record appears at the batch's midnight, which may not be the organization's (Virtuous facts 10.3)."""
+    """The record appears at the batch's midnight, which may not be the organization's (Virtuous facts 10.3). The first
+    look is at midnight by our own clock: one that is behind delays it by as much."""
     sent = next(iter(watch.past.changes[out.customer, record]["referenceId"]))
     midnight = next_midnight(moment(sent), watch.zone)
     came = moment(appeared)
     first = came <= midnight
-    since, every = (midnight, FIRST_LOOK) if first else (came, watch.cadence["obligations"])
+    since, every = (watch.trouble.shown(midnight), FIRST_LOOK) if first else (came, watch.cadence["obligations"])
     known = watch.until(out.customer, out.fact.t, min(watch.cadence[road] for road in ROUNDS[out.road]))
     paid = watch.until(out.customer, since, max(every, FIRST_LOOK))
     return None if known is None or paid is None else max(known, paid)

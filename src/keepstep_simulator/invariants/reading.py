@@ -107,8 +107,9 @@ def _rounds(move: Move, watch: _Watch) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Load:
-    """Who is there, since which fact, what each sweep under way has stored, and since when."""
+    """Who is there, since which fact, what changed last when, what each sweep under way has stored, and since when."""
 
+    changed: dict[tuple[Side, str], int] = field(default_factory=dict)
     there: dict[Side, dict[str, int]] = field(default_factory=dict)
     stored: dict[Place, set[str]] = field(default_factory=dict)
     began: dict[Place, int] = field(default_factory=dict)
@@ -116,18 +117,28 @@ class _Load:
 
 def loads_everybody(story: Story) -> Found:
     """I24: a whole sweep stores everybody who was there when it began; one that was cut short goes on from its cursor;
-    and no stored reading gives way to one of an older version. The premise: sweeps that came to their end."""
+    and no stored reading gives way to one of an older version. Whoever changed while it was under way may have moved to
+    a page that was read before, for the order of pages is not told (CC facts 1): the poll of changes finds them, and
+    I22 says so. The premise: sweeps that came to their end."""
     load, found, premise = _Load(), list[Violation](), 0
     sweeps = [move for move in polled(story).moves if move.place[2] in SWEEPS and move.known]
     people: list[Fact | Move | Reading] = [fact for fact in story.of("ACT") if fact.data["what"] == "add_person"]
     labels = [fact for fact in story.of("EFF") if fact.data["side"] == VIRTUOUS and _moves_in(fact)]
-    for one in sorted([*people, *labels, *sweeps], key=_number):
+    changes = [fact for fact in story.of("EFF") if _moves_its_page(fact)]
+    for one in sorted([*people, *labels, *changes, *sweeps], key=_number):
         if isinstance(one, Move):
             premise += one.ends
             found += [Violation("I24", one.n, f"{'.'.join(one.place)}: {why}") for why in _swept(one, load)]
+        elif isinstance(one, Fact) and _moves_its_page(one):
+            load.changed[(one.customer, CONSTANT_CONTACT), one.key.partition(":")[2]] = one.n
         elif isinstance(one, Fact):
             _came(one, load)
     return [*found, *_overtaken(story)], premise
+
+
+def _moves_its_page(fact: Fact) -> bool:
+    """May it move a contact to another page? Virtuous is walked in the order of ids, which never change."""
+    return fact.kind == "EFF" and fact.data["side"] == CONSTANT_CONTACT and fact.key.startswith("contact:")
 
 
 def _moves_in(fact: Fact) -> bool:
@@ -158,7 +169,11 @@ def _swept(move: Move, load: _Load) -> Iterator[str]:
     load.stored.setdefault(move.place, set()).update(move.stored)
     if move.ends and (began := load.began.get(move.place)) is not None:
         there, loaded = load.there.get(move.place[:2], {}), load.stored[move.place]
-        missing = [one for one, n in there.items() if n < began and one not in loaded]
+        missing = [
+            one
+            for one, n in there.items()
+            if n < began and one not in loaded and load.changed.get((move.place[:2], one), -1) < began
+        ]
         if missing:
             yield f"{len(missing)} who were there are not loaded, such as {missing[0]}"
 

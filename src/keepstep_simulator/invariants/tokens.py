@@ -1,5 +1,6 @@
 """Tokens: I32 and I33."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from keepstep_sandbox.log import CONSTANT_CONTACT
@@ -13,12 +14,11 @@ VOID = "reauthorize"
 
 @dataclass(slots=True)
 class _Grant:
-    """One customer's grant, as it is durable. `ever`: what was ever stored under each name. `shown`: the refresh token
-    of the last request. `held`: what is stored now."""
+    """One customer's grant, as it is durable. `ever`: what was ever stored under each name. `held`: what is stored
+    now."""
 
     held: dict[str, str] = field(default_factory=dict)
     ever: dict[str, set[str]] = field(default_factory=dict)
-    shown: str = ""
 
     def store(self, verb: str, row: Row) -> None:
         """A row of a secret changed."""
@@ -35,21 +35,24 @@ def durable_before_use(story: Story) -> Found:
     is durable, it is used. The refresh token that was used is kept until the new one is durable and has worked.
 
     So: no request without a stored intent; no bearer and no refresh token is shown that was not stored before; and
-    whatever replaces a refresh token by itself keeps the one that was shown. A new connection begins anew.
+    whatever replaces a refresh token by itself keeps the one that it was given for, whatever another process has shown
+    since. A new connection begins anew.
     """
     grants: dict[str, _Grant] = {}
-    granted: set[str] = set()
+    shown: dict[str, str] = {}  # by call: its refresh token
+    granted: dict[str, str] = {}  # refresh tokens, and for which one the vendor gave them
     found: list[Violation] = []
     premise = 0
     for fact in _stream(story, ("secret",), "OUT", "RSP", "RESTORE"):
         if fact.kind == "TX":
             found += _stored(fact, grants, granted)
         elif fact.kind == "RSP":
-            granted.update(fact.data["granted"])
+            granted.update(dict.fromkeys(fact.data["granted"], shown.get(fact.key, "")))
         elif fact.kind == "RESTORE":
             _back(grants)
         elif fact.data["vendor"] == CONSTANT_CONTACT:
             premise += fact.data["token"]
+            shown[fact.key] = fact.data["credential"]
             found += _shown(fact, grants.setdefault(fact.data["of"], _Grant()))
     return found, premise
 
@@ -64,7 +67,7 @@ def _number(fact: Fact) -> int:
     return fact.n
 
 
-def _stored(fact: Fact, grants: dict[str, _Grant], granted: set[str]) -> list[Violation]:
+def _stored(fact: Fact, grants: dict[str, _Grant], granted: Mapping[str, str]) -> list[Violation]:
     """What a transaction does to grants. A refresh token that the vendor gave in exchange for another keeps that one
     beside it; one that a person brought does not."""
     before: dict[str, str | None] = {}
@@ -80,10 +83,9 @@ def _stored(fact: Fact, grants: dict[str, _Grant], granted: set[str]) -> list[Vi
     ]
 
 
-def _forgets(grant: _Grant, old: str, granted: set[str]) -> bool:
+def _forgets(grant: _Grant, old: str, granted: Mapping[str, str]) -> bool:
     new = grant.held.get("refresh_token", "")
-    exchanged = new != old and new in granted
-    return exchanged and bool(grant.shown) and grant.held.get("previous_refresh_token") != grant.shown
+    return new != old and new in granted and grant.held.get("previous_refresh_token") != granted[new]
 
 
 def _shown(fact: Fact, grant: _Grant) -> list[Violation]:
@@ -92,7 +94,6 @@ def _shown(fact: Fact, grant: _Grant) -> list[Violation]:
     if not fact.data["token"]:
         durable = shown in grant.ever.get("access_token", ())
         return [] if durable else [Violation("I32", fact.n, f"{customer}: a token is used before it is durable")]
-    grant.shown = shown
     found = []
     if "refresh_intent" not in grant.held:
         found.append(Violation("I32", fact.n, f"{customer}: a refresh is sent without a durable intent"))
@@ -105,7 +106,6 @@ def _back(grants: dict[str, _Grant]) -> None:
     """An older disk: what is stored now is not known here; whatever was ever stored may be on it."""
     for grant in grants.values():
         grant.held.clear()
-        grant.shown = ""
 
 
 def one_in_flight(story: Story) -> Found:

@@ -32,6 +32,7 @@ class Trouble:
         if self._down < self.end and not self._alive:
             self._spans[EVERYBODY].append((self._down, float("inf")))
         self._back = list(_put_back(story))
+        self._clocks = list(_clocks(story))
         for fact in story.of("RSP"):
             if fact.data["fault"] or _refused_for_now(fact.data["status"]):
                 self._moments[fact.customer].append(fact.t)
@@ -83,6 +84,11 @@ class Trouble:
         found += [min(end, until) for begin, end in spans if begin <= until and end > after]
         return max((one for one in found if one is not None), default=None)
 
+    def shown(self, at: float) -> float:
+        """When our clock shows a moment, where it is behind; the moment itself where it is not."""
+        first = (max(begin, at - ahead) for begin, end, ahead in self._clocks if max(begin, at - ahead) < end)
+        return max(at, next(first, at))
+
     def deadline(self, customer: str, since: float, bound: float, sweep: float) -> float | None:
         """Until when something of `since` must have happened: within the bound, or within a sweep after the last fault;
         None where the story ends before. What was due by a clock that was put back waits so much longer."""
@@ -102,6 +108,15 @@ def _put_back(story: Story) -> Iterator[tuple[float, float]]:
         if fact.data["ahead"] < ahead:
             yield fact.t, ahead - fact.data["ahead"]
         ahead = fact.data["ahead"]
+
+
+def _clocks(story: Story) -> Iterator[tuple[float, float, float]]:
+    """From when to when our clock is ahead by how much, oldest first."""
+    begin, ahead = float("-inf"), 0.0
+    for fact in story.of("SKEW"):
+        yield begin, fact.t, ahead
+        begin, ahead = fact.t, float(fact.data["ahead"])
+    yield begin, float("inf"), ahead
 
 
 def _refused_for_now(status: int | None) -> bool:

@@ -81,13 +81,3 @@ def _due(table: str, row: Row) -> float | None:
     if table == "step":
         return float(row["due"]) if row["job_id"] is None and row["hold"] is None else None
     return float(row["look_at"]) if row["state"] in LOOKED_AT and row["look_at"] is not None else None
-
-
-def _late(trouble: Trouble, table: str, item: _Item, now: Fact) -> float:
-    """By how much an item that ends now is too late; 0 where it is not."""
-    since, bound = max(item.due, item.since.t), BOUNDS[table]
-    if now.t - since <= bound:
-        return 0.0
-    customer = ""
-    until = trouble.deadline(customer, since, bound, WAKE + bound)
-    return 0.0 if until is None or now.t <= until else now.t - until

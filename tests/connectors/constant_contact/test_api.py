@@ -45,12 +45,21 @@ def test_403_blocks_whatever_its_body(body: object) -> None:
     assert caught.value.reason == "forbidden"
 
 
-def test_throttled_waits_a_second() -> None:
-    """`throttled` clears within a second (CC facts 3.1)."""
+def test_throttled_stops_the_key_for_a_second() -> None:
+    """`throttled` clears within a second, and is of the key, whoever else uses it (CC facts 3.1)."""
     cc, _, connection = scripted(said(429, key("throttled")))
     with pytest.raises(Transient) as caught:
         run(cc.account())
     assert caught.value.retry_after == 1
+    assert connection.permits.stopped == [("app-1", START + 1)]
+
+
+def test_a_limit_that_is_not_known_stops_nobody_else() -> None:
+    """Queued jobs and endpoints have limits of their own (CC facts 3.1)."""
+    cc, _, connection = scripted(said(429, key("too_many_jobs"), retry_after="600"))
+    with pytest.raises(Transient) as caught:
+        run(cc.account())
+    assert caught.value.retry_after == 600
     assert connection.permits.stopped == []
 
 
@@ -67,10 +76,11 @@ def test_quota_stops_the_key_until_midnight_utc() -> None:
 @pytest.mark.parametrize("text", ["7", "Sun, 15 Jun 2025 15:06:47 GMT"])
 def test_retry_after_is_honoured_if_it_ever_comes(text: str) -> None:
     """Seconds or a date; undocumented (CC facts 3.1)."""
-    cc, _, _ = scripted(said(429, key("throttled"), retry_after=text))
+    cc, _, connection = scripted(said(429, key("throttled"), retry_after=text))
     with pytest.raises(Transient) as caught:
         run(cc.account())
     assert caught.value.retry_after == 7
+    assert connection.permits.stopped == [("app-1", START + 7)]
 
 
 @pytest.mark.parametrize("status", [400, 405, 406, 415, 422])

@@ -317,6 +317,17 @@ def test_somebody_deleted_meanwhile_is_not_added_and_so_not_revived(others: int)
     assert world.contact(gone).get("deleted_at")
 
 
+HELD = {"address": "ann@example.org", "permission_to_send": "temp_hold"}
+
+
+@pytest.mark.parametrize("channel", [{}, {"email_address": HELD}], ids=["without an address", "on hold"])
+def test_somebody_not_mailable_any_more_is_not_added_but_read_and_decided_again(channel: dict[str, Any]) -> None:
+    """The look before the job is the newest that is known; it is no opt-out, so nothing dies of it (CC facts 5.2)."""
+    cc, script, _ = scripted(said(200, {"contact_id": "c1", "list_memberships": [], **channel}))
+    assert run(cc.write(call("join", *pairs(["c1"], ["l1"])))) == [Retry(60.0, "the contact may not be mailed now")]
+    assert [method for method, _ in script.asked] == ["GET"]
+
+
 @pytest.mark.parametrize("kind", ["resubscribe", "sign_up", ""])
 def test_other_kinds_are_refused(kind: str) -> None:
     """There is no way here to turn out into in."""

@@ -1,6 +1,7 @@
 """Credential, pace and error classes over prepared answers (Virtuous facts 3, 4, 5, 16.8)."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -144,6 +145,17 @@ def test_pace_is_a_bucket() -> None:
         run(crm.api.get("/api/Contact/1"))
     assert clock.slept == pytest.approx([3.0] * 5)
     assert BUCKET == 20
+
+
+def test_the_pace_outlives_a_connection_that_is_opened_anew() -> None:
+    """The hour is the organization's (Virtuous facts 4)."""
+    clock, memory = Clock(), dict[str, Any]()
+    refused = connect(Script(said(429, retry_after="20")), clock, Tokens("t"), memory)
+    assert isinstance(problem(refused.api, READ), Transient)
+    run(connect(Script(said(200, {})), clock, Tokens("t"), memory).api.get("/api/Contact/1"))
+    assert clock.slept == pytest.approx([20.0])
+    run(connect(Script(said(200, {})), clock, Tokens("t")).api.get("/api/Contact/1"))
+    assert len(clock.slept) == 1
 
 
 def limits(remaining: int, reset: float = START + 1800) -> HttpAnswer:

@@ -95,6 +95,18 @@ def test_every_stamp_is_utc() -> None:
         assert snapshot({"id": 1, "modifiedDateTimeUtc": text}, 0.0).updated_at == START
 
 
+@pytest.mark.parametrize(
+    ("users", "other"),
+    [(("Import", "Ann"), True), (("Ann", "Ann"), False), ((None, "Ann"), False), (("Ann", None), False)],
+)
+def test_who_changed_a_method_last_is_told_from_who_made_it(users: tuple[Any, Any], other: bool) -> None:
+    """Each is named beside its stamp (Virtuous facts 7.3, 14)."""
+    method = {"id": 9, "type": "Home Email", "value": "a@example.org"}
+    method |= {"createdByUser": users[0], "modifiedByUser": users[1]}
+    seen = snapshot({"id": 1, "contactIndividuals": [{"id": 2, "contactMethods": [method]}]}, 0.0)
+    assert seen.individuals[0].methods[0].other_hand is other
+
+
 def test_kinds_of_methods() -> None:
     """Fax is no phone; types are an open set (Virtuous facts 7.3)."""
     words = ["Home Email", "Primary Email", "Mobile Phone", "Other Phone", "Fax", "LinkedIn", "New Thing"]

@@ -74,10 +74,13 @@ def said(status: int, value: Any = None, text: bytes | None = None, **headers: s
     return HttpAnswer(status, {name.replace("_", "-"): each for name, each in headers.items()}, body)
 
 
-def connect(http: Any, clock: Clock, grant: Tokens, **settings: Any) -> Destination:
+def connect(
+    http: Any, clock: Clock, grant: Tokens, memory: dict[str, Any] | None = None, **settings: Any
+) -> Destination:
     found = CONNECTOR.open_crm
     assert found is not None
-    crm = found(Connection("c-1", ROOT, http, grant, None, clock, None, settings))  # type: ignore[arg-type]
+    kept = {} if memory is None else memory
+    crm = found(Connection("c-1", ROOT, http, grant, None, clock, None, settings, kept))  # type: ignore[arg-type]
     assert isinstance(crm, Destination)
     return crm
 

@@ -98,6 +98,11 @@ HEARD = (
 )
 
 
+def restored(hours_ago: float) -> Told:
+    """The disk is put back to what it was so many hours ago."""
+    return Told("RESTORE", "", {"age": hours_ago * HOURS})
+
+
 def hours(*pairs: tuple[float, Told]) -> tuple[Told, ...]:
     """Facts at their hours."""
     return tuple(at(hour, one) for hour, one in pairs)
@@ -129,6 +134,16 @@ LATE: dict[str, tuple[tuple[Told, ...], int, int]] = {
         1,
     ),
     "never seen open": (hours((1, STAFF)), 0, 0),
+    "seen open, and lost with the disk": (
+        hours(*((0.5, one) for one in SEEN), (0.9, restored(1.0)), (10, STAFF), (15.1, left("product"))),
+        0,
+        0,
+    ),
+    "seen open before the disk was saved, late": (
+        hours(*((0.5, one) for one in SEEN), (0.9, restored(0.2)), (10, STAFF), (15.1, left("product"))),
+        1,
+        1,
+    ),
     "held by the brake": (
         hours(*((0.5, one) for one in SEEN), (1, STAFF), (2, tx(("inferred", "INSERT", {"state": "held"})))),
         0,
@@ -179,6 +194,24 @@ def test_paid_in_time(said: float, paid: float | None, broken: int) -> None:
     found, premise = paid_in_time(story(PLAN, *facts, END, final=final))
     assert [one.invariant for one in found] == ["I7"] * broken
     assert premise == 1
+
+
+SLOW, RIGHT = Told("SKEW", "", {"ahead": -1800.0}), Told("SKEW", "", {"ahead": 0.0})
+CLOCKS: dict[str, tuple[tuple[Told, ...], float, int]] = {
+    "half an hour behind": (hours((4, SLOW)), MIDNIGHT + 0.59, 0),
+    "half an hour behind, later than that": (hours((4, SLOW)), MIDNIGHT + 0.61, 1),
+    "put right long before": (hours((3, SLOW), (4, RIGHT)), MIDNIGHT + 0.11, 1),
+    "ahead": (hours((4, Told("SKEW", "", {"ahead": 1800.0}))), MIDNIGHT + 0.11, 1),
+}
+
+
+@pytest.mark.parametrize(("clocks", "paid", "broken"), CLOCKS.values(), ids=CLOCKS)
+def test_paid_by_a_midnight_that_our_own_clock_shows(clocks: tuple[Told, ...], paid: float, broken: int) -> None:
+    rows = [*((1.0, one) for one in ROW), (3.0, left())]
+    facts = (*hours(*rows), *clocks, *hours(*((MIDNIGHT, one) for one in BORN), (paid, closed())))
+    final = ended([contact(ANA, "ana@x.org", "unsubscribed")], [household(7, "ana@x.org", ANA, opted_in=False)])
+    found, _ = paid_in_time(story(PLAN, *facts, END, final=final))
+    assert [one.invariant for one in found] == ["I7"] * broken
 
 
 # --- I8 --------------------------------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 """I10 to I14: hand-made stories in which they are broken, and their neighbours in which they are not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from keepstep_simulator.invariants.convergence import converged, deletes_stay, no_echo
+from keepstep_simulator.invariants.convergence import ABSENT, ASKS, converged, deletes_stay, no_echo
 from keepstep_simulator.invariants.values import edits_win, nothing_invented
 from keepstep_simulator.story import Final
 from tests.simulator.invariants.telling import (
@@ -43,11 +44,29 @@ STEP = {
 }
 
 
+RETURN = judged(("lost", "ana", ABSENT), ("lost", "ana", ASKS))
+CLOSED = eff("method:9", "isOptedIn", True, False, at=50.0)
+PUT_BACK = Told("RESTORE", "", {"age": 60.0}, at=100.0)
+SHUT = ended([contact("ana", "ana@example.org")], [household(7, "ana@example.org", "ana", opted_in=False)])
+NOT_HERS = ended([contact("ana", "ana@example.org")], [household(7, "bo@example.org", "ana", opted_in=False)])
+STEP |= {
+    "a return that an older disk cannot prove": ((CLOSED, PUT_BACK, RETURN), SHUT, 0),
+    "it is not asked about": ((CLOSED, PUT_BACK, judged(("lost", "ana", ABSENT))), SHUT, 1),
+    "something else is lost of her": ((CLOSED, PUT_BACK, RETURN, judged(("lost", "ana", "no claim"))), SHUT, 1),
+    "no disk was put back": ((CLOSED, RETURN), SHUT, 2),
+    "the disk knows that it closed her": ((replace(CLOSED, at=30.0), PUT_BACK, RETURN), SHUT, 2),
+    "it closed her since": ((PUT_BACK, replace(CLOSED, at=110.0), RETURN), SHUT, 2),
+    "staff closed her": ((eff("method:9", "isOptedIn", True, False, "staff", at=50.0), PUT_BACK, RETURN), SHUT, 2),
+    "it opened her": ((eff("method:9", "isOptedIn", False, True, at=50.0), PUT_BACK, RETURN), SHUT, 2),
+    "it closed somebody else": ((CLOSED, PUT_BACK, RETURN), NOT_HERS, 2),
+}
+
+
 @pytest.mark.parametrize(("facts", "final", "broken"), STEP.values(), ids=STEP)
 def test_converged(facts: tuple[Told, ...], final: Final, broken: int) -> None:
     found, premise = converged(story(*facts, final=final))
     assert [one.invariant for one in found] == ["I10"] * broken
-    assert premise == 3
+    assert premise == 3 * sum(one.kind == "JUDGED" for one in facts)
 
 
 PUT = out("1", "/api/ContactMethod/3", "PUT")

@@ -183,7 +183,7 @@ def call(at: float, status: int | None, path: str = "/api/ContactNote", vendor: 
     key = str(at)
     method = more.pop("method", "POST")
     return [
-        out(key, path, method, vendor, at=at, **{"body": "b", **more}),
+        out(key, path, method, vendor, at=at, **{"body": "b", "credential": key, **more}),
         rsp(key, status, more.pop("said", ""), at=at + 0.5, after=more.pop("after", "")),
     ]
 
@@ -194,11 +194,31 @@ def blocked(reason: str | None, at: float) -> Told:
     return commit("block", ("connection", "UPDATE", {"platform": V, "health": health, "reason": reason}), at=at)
 
 
+def sending(party: str) -> Told:
+    """A call of this party's step is about to be made."""
+    steps = ("step", "UPDATE", step("j", party_id=party))
+    return commit("sent", ("job", "UPDATE", job("sent")), steps, at=0.5)
+
+
+def replayed(party: str, at: float, fence: int | None = None, side: str = "crm") -> Told:
+    """A dead letter is put back; by a person, unless it says whose turn it was."""
+    letter = {"id": "l", "party_id": party, "side": side, "kind": "submit", "state": "replayed"}
+    return tx(("dead_letter", "UPDATE", letter), fence=fence, at=at)
+
+
 AGAIN: dict[str, tuple[list[Told], int]] = {
     "refused, and again at once": ([*call(1, 400), *call(5, 200)], 1),
     "refused, and again after an hour": ([*call(1, 422), *call(3700, 200)], 0),
     "refused, and something else": ([*call(1, 400), *call(5, 200, body="c")], 0),
     "refused, and again after another write": ([*call(1, 400), *call(3, 200, body="c"), *call(5, 200)], 0),
+    "refused, and a person has it tried again": ([sending("p"), *call(1, 400), replayed("p", 3), *call(5, 200)], 0),
+    "tried again, and twice": ([sending("p"), *call(1, 400), replayed("p", 3), *call(5, 400), *call(7, 400)], 1),
+    "somebody else's is tried again": ([sending("p"), *call(1, 400), replayed("q", 3), *call(5, 200)], 1),
+    "the other side's is tried again": (
+        [sending("p"), *call(1, 400), replayed("p", 3, side="audience"), *call(5, 200)],
+        1,
+    ),
+    "it puts itself back": ([sending("p"), *call(1, 400), replayed("p", 3, fence=1), *call(5, 200)], 1),
     "not there": ([*call(1, 404), *call(5, 200)], 0),
     "the hour is refused": ([*call(1, 429, after="20"), *call(15, 200, "/api/Tag", method="GET")], 1),
     "the hour is over": ([*call(1, 429, after="20"), *call(22, 200)], 0),
@@ -208,6 +228,22 @@ AGAIN: dict[str, tuple[list[Told], int]] = {
     "the next day": ([*call(1, 429, vendor=CC, said="quota_exceeded"), *call(86_400, 200, "/v3/x", CC)], 0),
     "unauthorized once": ([*call(1, 401), *call(2, 200)], 0),
     "unauthorized twice": ([*call(1, 401), *call(2, 401), *call(3, 200)], 1),
+    "unauthorized, and again in the next turn": ([*call(1, 401), *call(9, 401, fence=2), *call(10, 200, fence=2)], 0),
+    "unauthorized in every turn": ([one for turn in range(5) for one in call(9.0 * turn, 401, fence=turn)], 2),
+    "shows again what was refused": (
+        [*call(1, 401, credential="old"), *call(9, 401, credential="old", fence=2)],
+        1,
+    ),
+    "shows something else": ([*call(1, 401, credential="old"), *call(9, 200, credential="new", fence=2)], 0),
+    "its owner stored it again": (
+        [
+            *call(1, 401, credential="old"),
+            blocked("unauthorized", 2),
+            blocked(None, 3),
+            *call(9, 200, credential="old"),
+        ],
+        0,
+    ),
     "waits for its owner": ([blocked("unauthorized", 1), *call(2, 200)], 1),
     "its owner was here": ([blocked("unauthorized", 1), blocked(None, 2), *call(3, 200)], 0),
     "tried for ever": ([one for number in range(15) for one in call(10.0 * number, 503)], 2),
@@ -265,17 +301,21 @@ def test_opt_outs_are_not_given_up(facts: Told, broken: int) -> None:
     assert len(never_silent(story(facts, END))[0]) == broken
 
 
+def told(at: float) -> Told:
+    """Somebody is told that an opt-out is refused."""
+    return commit("record", ("alert", "INSERT", {"kind": "optout_refused"}), at=at)
+
+
 SENT = commit("send", ("step", "UPDATE", step("j")), ("job", "UPDATE", job("sent")), at=1.0)
-TOLD = commit("record", ("alert", "INSERT", {"kind": "optout_refused"}), at=50.0)
+TOLD = told(50.0)
 REFUSED = call(2, 400, "/api/ContactMethod/9", method="PUT")
 RETRIED = call(3600, 200, "/api/ContactMethod/9", method="PUT")
 SILENT: dict[str, tuple[list[Told], int]] = {
     "told, and tried again": ([SENT, *REFUSED, TOLD, *RETRIED], 0),
+    "told in the same moment": ([SENT, *REFUSED, told(2.5), *RETRIED], 0),
+    "told of an earlier one only": ([SENT, told(1.5), *REFUSED, *RETRIED], 1),
     "nobody is told": ([SENT, *REFUSED, *RETRIED], 1),
-    "told too late": (
-        [SENT, *REFUSED, commit("x", ("alert", "INSERT", {"kind": "optout_refused"}), at=400.0), *RETRIED],
-        1,
-    ),
+    "told too late": ([SENT, *REFUSED, told(400.0), *RETRIED], 1),
     "not tried again": ([SENT, *REFUSED, TOLD], 1),
     "in silence": ([SENT, *REFUSED], 2),
     "another write": ([*REFUSED], 0),
@@ -295,3 +335,12 @@ def test_never_silent(facts: list[Told], broken: int) -> None:
 def test_a_task_that_ends_by_an_error_is_told() -> None:
     assert worker_lives(story(Told("BOOT"), Told("FAULT"))) == ([], 2)
     assert len(worker_lives(story(Told("TASK", "run", {"error": "KeyError"})))[0]) == 1
+
+
+def test_whoever_was_not_told_to_wait_does_not_know_of_it() -> None:
+    """A process that ended with the answer has told nobody."""
+    told = [
+        *call(1, 429, vendor=CC, after="20"),
+        out("5", "/api/ContactNote", "POST", CC, 2, body="b", credential="c", at=5),
+    ]
+    assert disciplined(story(*told))[0] == []

@@ -197,9 +197,25 @@ def test_cursor_and_mark_of_virtuous(facts: tuple[Told, ...], broken: int) -> No
 ANA, BEN = act("ana", "add_person"), act("ben", "add_person")
 OLD, NEW = "2026-03-02T10:00:00Z", "2026-03-02T05:00:01.5-05:00"
 READ = page("1", "ana")
+EMPTY = page("2", cursor="f")
 LOADED = {
     "everybody": ((ANA, BEN, *page("1", "ana", "ben"), kept("sweep", "ana", "ben", mark=MARK)), 0, 1),
     "not everybody": ((ANA, BEN, *page("1", "ana"), kept("sweep", "ana", mark=MARK)), 1, 1),
+    "who changed meanwhile is on a page before": (
+        (ANA, BEN, *HALF, eff("contact:ben", "first_name", "Ben", "Bo", "person"), *EMPTY, kept("sweep", mark=MARK)),
+        0,
+        1,
+    ),
+    "who changed before it began": (
+        (ANA, BEN, eff("contact:ben", "first_name", "Ben", "Bo", "person"), *HALF, *EMPTY, kept("sweep", mark=MARK)),
+        1,
+        1,
+    ),
+    "somebody else changed meanwhile": (
+        (ANA, BEN, *HALF, eff("contact:ana", "first_name", "Ana", "An", "person"), *EMPTY, kept("sweep", mark=MARK)),
+        1,
+        1,
+    ),
     "who came meanwhile": ((ANA, page("1", "ana")[0], BEN, page("1", "ana")[1], kept("sweep", "ana", mark=MARK)), 0, 1),
     "over two pages": ((ANA, BEN, *HALF, *TWO, kept("sweep", "ben", mark=MARK)), 0, 1),
     "the second page without the first": (

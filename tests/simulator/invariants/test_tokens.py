@@ -52,6 +52,22 @@ ORDER = {
         ),
         0,
     ),
+    "another process shows the one before while the answer is under way": (
+        (
+            *(*SENT, tx(*RENEWED), MEANT, shows("3", "R2", token=True)),
+            *(shows("4", "R1", token=True), gives("4", status=400), gives("3", "A3", "R3")),
+            tx(*kept(previous_refresh_token="R2", refresh_token="R3", access_token="A3")),
+        ),
+        0,
+    ),
+    "what another process has shown is kept, and not the one that was used": (
+        (
+            *(*SENT, tx(*RENEWED), MEANT, shows("3", "R2", token=True)),
+            *(shows("4", "R1", token=True), gives("4", status=400), gives("3", "A3", "R3")),
+            tx(*kept(previous_refresh_token="R1", refresh_token="R3", access_token="A3")),
+        ),
+        1,
+    ),
     "a token of an older disk": ((*SENT, tx(*RENEWED), Told("RESTORE"), USED, MEANT, shows("3", "R1", token=True)), 0),
     "an intent that an older disk may not have": ((CONNECTED, MEANT, Told("RESTORE"), shows("1", "R1", token=True)), 1),
 }

@@ -41,12 +41,17 @@ def failing_commits(seed: int) -> Plan:
     return Plan(customers=1, mishaps=False, chaos=Chaos(seed, commit_rate=0.02))
 
 
+def unauthorized(seed: int) -> Plan:
+    """One customer whose tokens are refused, and whose calls are not answered."""
+    return Plan(customers=1, mishaps=False, chaos=Chaos(seed, call_rate=0.05, kinds=("401", "503")))
+
+
 def default(_seed: int) -> Plan:
     """What the command plays."""
     return Plan()
 
 
-PLANS = {plan.__name__: plan for plan in (default, calm, busy, failing_commits)}
+PLANS = {plan.__name__: plan for plan in (default, calm, busy, failing_commits, unauthorized)}
 
 
 @dataclass(frozen=True)

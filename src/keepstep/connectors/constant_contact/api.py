@@ -72,9 +72,14 @@ class Api:
             token = await self._connection.grant.bearer(refused=token)
             answer = await self._send(method, target, body, token)
         now = self._connection.clock.now()
-        if answer.status == 429 and error_of(answer.body)[0] == "quota_exceeded" and self._connection.permits:
-            await self._connection.permits.stop(self._key, now + (retry_after(answer, now) or _until_midnight(now)))
+        await self._rest(answer, now)
         return read(method, target, answer, now)
+
+    async def _rest(self, answer: HttpAnswer, now: Instant) -> None:
+        """Both known limits are the key's, over all its customers (CC facts 3.1): nobody calls before they end."""
+        pause = _pause(error_of(answer.body)[0], now) if answer.status == 429 else None
+        if pause is not None and self._connection.permits:
+            await self._connection.permits.stop(self._key, now + (retry_after(answer, now) or pause))
 
     async def _send(self, method: str, target: str, body: bytes, token: str) -> HttpAnswer:
         permits = self._connection.permits

@@ -13,9 +13,11 @@ from keepstep.connectors.constant_contact import enrol
 from keepstep.connectors.constant_contact.api import Api, segment
 from keepstep.connectors.constant_contact.catalogue import Catalogue
 from keepstep.connectors.constant_contact.imports import Imports
+from keepstep.connectors.constant_contact.mapping import snapshot
 from keepstep.connectors.constant_contact.replace import Replace, unsubscribed
 from keepstep.connectors.constant_contact.source import LIMIT, read_contact, rows_of_all_pages
 from keepstep.model.change import Accepted, Call, Dead, Done, Nothing, Outcome, Retry, Step, Unknown
+from keepstep.model.contact import Consent
 from keepstep.model.errors import Missing, Permanent, Unanswered
 from keepstep.model.feed_decide import KINDS as OF_ROWS
 from keepstep.model.instant import Instant
@@ -114,7 +116,8 @@ class Destination:
 
     async def _closed(self, contacts: Sequence[str]) -> dict[str, Outcome]:
         """Who may not be added any more: adding a deleted contact revives it, and no poll shows a deletion before the
-        next sweep (CC facts 5.4, 5.5)."""
+        next sweep (CC facts 5.4, 5.5). Among many, whoever is merely not mailable is not looked for: the vendor mails
+        them nothing."""
         if len(contacts) > READ_ONE_BY_ONE:
             query = {"status": "deleted", "limit": LIMIT}
             rows = await rows_of_all_pages(self._api, "/contacts", query, "contacts")
@@ -194,12 +197,18 @@ def _cross_product(steps: Sequence[Step]) -> tuple[list[str], list[str]]:
 
 _NOT_THERE = Dead("the contact is not there", 404)
 _DELETED, _OPTED_OUT = Dead("the contact was deleted meanwhile"), Dead("the contact opted out meanwhile")
+# No opt-out, and it may end: decided anew from a fresh reading, which wants it no more.
+_NOT_MAILABLE = Retry(60.0, "the contact may not be mailed now")
 
 
 def _why_closed(raw: Mapping[str, Any] | None) -> Outcome | None:
     if raw is None:
         return _NOT_THERE
-    return _DELETED if raw.get("deleted_at") else _OPTED_OUT if unsubscribed(raw) else None
+    if raw.get("deleted_at"):
+        return _DELETED
+    if unsubscribed(raw):
+        return _OPTED_OUT
+    return None if snapshot(raw, 0.0).consent is Consent.opted_in else _NOT_MAILABLE
 
 
 def _membership(job: Job, step: Step, found: Mapping[str, Mapping[str, Any] | None], again: float) -> Outcome:

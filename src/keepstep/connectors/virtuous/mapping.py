@@ -244,7 +244,13 @@ def _method(read: Reader) -> Method | None:
         primary=bool(read.flag("isPrimary")),
         created_at=read.moment("createDateTimeUtc"),
         updated_at=read.moment("modifiedDateTimeUtc"),
+        other_hand=_other_hand(read.text("createdByUser"), read.text("modifiedByUser")),
     )
+
+
+def _other_hand(maker: str | None, changer: str | None) -> bool:
+    """Who changed a method last is named beside its stamps (Virtuous facts 7.3, 14)."""
+    return maker is not None and changer is not None and maker != changer
 
 
 def _address(read: Reader) -> Address:
