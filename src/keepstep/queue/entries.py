@@ -34,9 +34,7 @@ def _taking() -> Select[Any]:
     most = bindparam("most", type_=Integer)
     lanes = [
         select(*_COLUMNS)
-        .where(
-            entry.c.customer_id == bindparam("customer"), entry.c.lane == int(lane), entry.c.due <= bindparam("now")
-        )
+        .where(entry.c.customer_id == bindparam("customer"), entry.c.lane == int(lane), entry.c.due <= bindparam("now"))
         .order_by(entry.c.due, entry.c.party_id)
         .limit(most)
         .subquery()
