@@ -78,6 +78,7 @@ def imports_pass_the_gate(patch: MonkeyPatch) -> None:
     """An import is no sync: it waits for no reading of the opt-outs."""
     widens = holds._WIDENS
     patch.setattr(holds, "_WIDENS", holds.and_(widens, holds.step.c.kind.not_in(feed_decide.KINDS)))
+    patch.setattr(holds, "_SHUT", holds._shutting())
     of_feed = rows.feeds.of_feed(rows.step.c.party_id)
     patch.setattr(rows, "_FULL", rows.update(rows.step).where(*rows._FILLING, of_feed).values(hold=None))
 

@@ -90,10 +90,11 @@ def store_labels(
     queue.guard(tx, slot)
     known = {label.list_id: label for label in labels.every(tx, desk.customer_id)}
     bound = bind_all(known, lists, tags, theirs, desk.route.policy)
-    labels.put(tx, desk.customer_id, bound)
+    changed = [label for label in bound if label != known.get(label.list_id)]
+    labels.put(tx, desk.customer_id, changed)
     over = sorted(key for key, one in known.items() if one.kind == "none" and key not in {one.list_id for one in bound})
     labels.drop(tx, desk.customer_id, over)
-    if over or any(label != known.get(label.list_id) for label in bound):
+    if over or changed:
         _look_at_everybody(tx, desk, now)
     calls = 2 if desk.route.policy.contact_tags_prefix else 1  # of an account with some hundred lists and tags
     every = pace.every(desk.route.cadence.lists, calls, desk.calls_a_day, pace.SHARES["lists"])
@@ -189,9 +190,10 @@ def store_fields(
     queue.guard(tx, slot)
     known = fields.every(tx, desk.customer_id)
     bound = with_partners(known, here, there, desk.route.policy)
-    fields.put(tx, desk.customer_id, bound)
     before = {one.audience.field_id: one for one in known}
-    if any(one != before.get(one.audience.field_id) for one in bound):
+    changed = [one for one in bound if one != before.get(one.audience.field_id)]
+    fields.put(tx, desk.customer_id, changed)
+    if changed:
         _look_at_everybody(tx, desk, now)
     _read(tx, desk, "fields", desk.route.cadence.fields, now)
 

@@ -3,9 +3,10 @@ unless another engine is given."""
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Table, insert
+from sqlalchemy import Connection, Engine, Insert, Table, insert
 from sqlalchemy.pool import StaticPool
 
 from keepstep.database.engines import memory_engine
@@ -45,7 +46,7 @@ class Inline:
     async def append(self, table: Table, row: Mapping[str, Any]) -> None:
         """Store one row."""
         await asyncio.sleep(0)
-        self._commit("append", lambda tx: tx.execute(insert(table), dict(row)))
+        self._commit("append", lambda tx: tx.execute(_insert(table), dict(row)))
         await asyncio.sleep(0)
 
     async def close(self) -> None:
@@ -85,6 +86,11 @@ class Inline:
     def _tell(self, point: Literal["before", "after"], name: str) -> None:
         if self._at is not None:
             self._at(point, name)
+
+
+@cache
+def _insert(table: Table) -> Insert:
+    return insert(table)
 
 
 def _driver(connection: Connection) -> Any:

@@ -1,16 +1,18 @@
 """Statements that are compiled once and executed on SQLite's driver itself: the disk of the simulator.
 
 SQLAlchemy asks of every execution anew what its statement is, which costs ten times what SQLite needs to answer. Here
-the text, the order of the values and the types of both sides are kept for each statement; results are SQLAlchemy's.
+the text, the order of the values and the types of both sides are kept for each statement; rows are SQLAlchemy's.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+from sqlalchemy.engine.row import Row
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
@@ -21,10 +23,10 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A statement as the driver takes it, for so many values in each list."""
+    """A statement as the driver takes it, for so many values in each list. `pick`: the values in its order."""
 
     sql: str
-    names: tuple[str, ...]
+    pick: Callable[[Values], Sequence[Any]]
     convert: Mapping[str, Any]
     lists: Mapping[str, Sequence[str]]
 
@@ -37,7 +39,8 @@ class Prepared:
         self.writes = isinstance(statement, UpdateBase)
         columns = compiled._result_columns or ()
         self.reads = SimpleResultMetaData([one[0] for one in columns]) if columns else None
-        self._from: list[Convert | None] = [one[3].result_processor(dialect, None) for one in columns]
+        found = [one[3].result_processor(dialect, None) for one in columns]
+        self._from: list[tuple[int, Convert]] = [(at, change) for at, change in enumerate(found) if change is not None]
         self._texts: dict[tuple[int, ...], _Text] = {}
         # Those that must be given are left out, so that one that is not given is missed.
         own = compiled.construct_params(None, _check=False)
@@ -66,36 +69,42 @@ class Prepared:
     def _text(self, values: Values) -> _Text:
         compiled = self._compiled
         if not self._lists:
-            convert = {name: one for name, one in compiled._bind_processors.items() if one}
-            return _Text(compiled.string, tuple(compiled.positiontup or ()), convert, {})
+            names = tuple(compiled.positiontup or ())
+            return _Text(compiled.string, _picking(names), _needed(compiled._bind_processors, names), {})
         expanded = compiled._process_parameters_for_postcompile(dict(values))
-        convert = {name: one for name, one in {**compiled._bind_processors, **expanded.processors}.items() if one}
         names = tuple(expanded.positiontup or ())
-        return _Text(expanded.statement, names, convert, expanded.parameter_expansion)
+        convert = _needed({**compiled._bind_processors, **expanded.processors}, names)
+        return _Text(expanded.statement, _picking(names), convert, expanded.parameter_expansion)
 
-    def rows(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+    def rows(self, cursor: sqlite3.Cursor) -> list[Any]:
         """What was found, as the product's types."""
-        if not any(self._from):
-            return iter(cursor.fetchall())
-        convert = self._from
-        return iter(
-            [
-                tuple([one if change is None else change(one) for one, change in zip(row, convert, strict=True)])
-                for row in cursor.fetchall()
-            ]
-        )
+        rows = cursor.fetchall()
+        return [self._converted(row) for row in rows] if self._from else rows
+
+    def _converted(self, row: Sequence[Any]) -> list[Any]:
+        values = list(row)
+        for at, change in self._from:
+            values[at] = change(values[at])
+        return values
 
 
-def _ordered(text: _Text, values: dict[str, Any]) -> list[Any]:
+def _needed(processors: Mapping[str, Any], names: Collection[str]) -> dict[str, Convert]:
+    return {name: processors[name] for name in names if processors.get(name)}
+
+
+def _picking(names: tuple[str, ...]) -> Callable[[Values], Sequence[Any]]:
+    return itemgetter(*names) if len(names) > 1 else lambda values: [values[name] for name in names]
+
+
+def _ordered(text: _Text, values: dict[str, Any]) -> Sequence[Any]:
     for name, parts in text.lists.items():
         flat = values[name]
         if flat and isinstance(flat[0], tuple):
             flat = [one for row in flat for one in row]
         values.update(zip(parts, flat, strict=False))
-    convert = text.convert
-    if not convert:
-        return [values[name] for name in text.names]
-    return [convert[name](values[name]) if name in convert else values[name] for name in text.names]
+    for name, change in text.convert.items():
+        values[name] = change(values[name])
+    return text.pick(values)
 
 
 class Written:
@@ -103,6 +112,39 @@ class Written:
 
     def __init__(self, rowcount: int) -> None:
         self.rowcount = rowcount
+
+
+class Found:
+    """What a statement found. What is asked of nearly every one is answered here, the rest by SQLAlchemy's result."""
+
+    __slots__ = ("_reads", "_rows")
+
+    def __init__(self, reads: SimpleResultMetaData, rows: list[Any]) -> None:
+        self._reads, self._rows = reads, rows
+
+    def __iter__(self) -> Iterator[Any]:
+        reads, names = self._reads, self._reads._key_to_index
+        return iter([Row(reads, None, names, row) for row in self._rows])
+
+    def first(self) -> Any:
+        """Like Result.first."""
+        rows, reads = self._rows, self._reads
+        return Row(reads, None, reads._key_to_index, rows[0]) if rows else None
+
+    def all(self) -> list[Any]:
+        """Like Result.all."""
+        return list(self)
+
+    def scalar_one(self) -> Any:
+        """Like Result.scalar_one."""
+        rows = self._rows
+        return rows[0][0] if len(rows) == 1 else self._whole().scalar_one()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole(), name)
+
+    def _whole(self) -> IteratorResult[Any]:
+        return IteratorResult(self._reads, iter([tuple(row) for row in self._rows]))
 
 
 class Transaction:
@@ -141,23 +183,27 @@ class Driver:
 
     def execute(self, statement: Any, parameters: Values | Sequence[Values] | None = None) -> Any:
         """Like Connection.execute."""
-        many = isinstance(parameters, list | tuple)
-        given: Sequence[Values] = parameters if many else [parameters or {}]  # type: ignore[assignment,list-item]
-        if not given:
-            given, many = [{}], False
-        one, extracted = self._prepared(statement, tuple(given[0]), many and len(given) > 1)
-        if len(given) > 1 and one.reads is None:
-            return self._many(one, given, extracted)
-        rows: list[tuple[Any, ...]] = []
-        for values in given:
-            cursor = self._one(one, one.values(values, extracted))
-            if one.reads is None:
-                return Written(cursor.rowcount)
-            rows += one.rows(cursor)
-        assert one.reads is not None
-        return IteratorResult(one.reads, iter(rows))
+        given: Any = parameters or {}
+        if isinstance(given, list | tuple):
+            if len(given) > 1:
+                return self._each(statement, given)
+            given = given[0]
+        one, extracted = self._prepared(statement, tuple(given))
+        cursor = self._one(one, one.values(given, extracted))
+        return Written(cursor.rowcount) if one.reads is None else Found(one.reads, one.rows(cursor))
 
-    def _prepared(self, statement: Any, names: tuple[str, ...], many: bool) -> tuple[Prepared, Sequence[Any] | None]:
+    def _each(self, statement: Any, given: Sequence[Values]) -> Any:
+        one, extracted = self._prepared(statement, tuple(given[0]), many=True)
+        if one.reads is None:
+            return self._many(one, given, extracted)
+        rows: list[Any] = []
+        for values in given:
+            rows += one.rows(self._one(one, one.values(values, extracted)))
+        return Found(one.reads, rows)
+
+    def _prepared(
+        self, statement: Any, names: tuple[str, ...], *, many: bool = False
+    ) -> tuple[Prepared, Sequence[Any] | None]:
         """The statement as it was compiled before. A statement that was seen twice is known by what it is."""
         cached = _FIXED.get((id(statement), names, many))
         if cached is not None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Integer, bindparam, case, delete, select, update
+from sqlalchemy import Connection, Integer, Select, bindparam, case, delete, select, union_all, update
 
 from keepstep.database import upsert
 from keepstep.database.statements import Excluded
@@ -25,17 +26,25 @@ class Entry:
     tries: int
 
 
-# Built once: every turn asks it for each lane.
-_OF_LANE = (
-    select(entry.c.party_id, entry.c.lane, entry.c.due, entry.c.arrived, entry.c.rev, entry.c.tries)
-    .where(
-        entry.c.customer_id == bindparam("customer"),
-        entry.c.lane == bindparam("lane"),
-        entry.c.due <= bindparam("now"),
-    )
-    .order_by(entry.c.due, entry.c.party_id)
-    .limit(bindparam("most", type_=Integer))
-)
+_COLUMNS = (entry.c.party_id, entry.c.lane, entry.c.due, entry.c.arrived, entry.c.rev, entry.c.tries)
+
+
+def _taking() -> Select[Any]:
+    """Each lane by its own range of the index: what waits for later days is passed over unread."""
+    most = bindparam("most", type_=Integer)
+    lanes = [
+        select(*_COLUMNS)
+        .where(entry.c.customer_id == bindparam("customer"), entry.c.lane == int(lane), entry.c.due <= bindparam("now"))
+        .order_by(entry.c.due, entry.c.party_id)
+        .limit(most)
+        .subquery()
+        for lane in Lane
+    ]
+    due = union_all(*(select(lane) for lane in lanes)).subquery()
+    return select(due).order_by(due.c.lane, due.c.due, due.c.party_id).limit(most)
+
+
+_TAKEN = _taking()  # built once: every turn asks it
 
 _AS_SEEN = (
     entry.c.customer_id == bindparam("customer"),
@@ -79,16 +88,7 @@ def _again(new: Excluded) -> dict[str, object]:
 def take(tx: Connection, slot: Slot, now: Instant, limit: int = 200) -> list[Entry]:
     """Due entries, urgent lanes first, oldest due first in each. They stay until forgotten or deferred."""
     guard(tx, slot)
-    found: list[Entry] = []
-    for lane in Lane:
-        if len(found) < limit:
-            found += _of_lane(tx, slot.customer_id, int(lane), now, limit - len(found))
-    return found
-
-
-def _of_lane(tx: Connection, customer_id: str, lane: int, now: Instant, limit: int) -> list[Entry]:
-    values = {"customer": customer_id, "lane": lane, "now": now, "most": limit}
-    return [Entry(*row) for row in tx.execute(_OF_LANE, values)]
+    return [Entry(*row) for row in tx.execute(_TAKEN, {"customer": slot.customer_id, "now": now, "most": limit})]
 
 
 def forget(tx: Connection, slot: Slot, entries: Sequence[Entry]) -> None:

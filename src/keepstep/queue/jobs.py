@@ -90,6 +90,10 @@ _SENT = (
     .where(_MINE, job.c.id == bindparam("which"), job.c.state == "intent")
     .values(state="sent", sent_at=bindparam("at"))
 )
+_SETTLED = (
+    update(job).where(_MINE, job.c.id == bindparam("which")).values(state=bindparam("to"), look_at=bindparam("at"))
+)
+_SETTLED_THERE = _SETTLED.values(vendor_id=bindparam("there"))
 _STATES = select(job.c.id, job.c.state).where(_MINE)
 _ENDED = delete(step).where(*_SOME_OF_IT)
 _OVER = delete(job).where(_MINE, job.c.id == bindparam("job"))
@@ -236,10 +240,9 @@ def settle(
     done.
     """
     guard(tx, slot)
-    values: dict[str, object] = {"state": state, "look_at": now if look_at is None else look_at}
-    if vendor_id is not None:
-        values["vendor_id"] = vendor_id
-    if tx.execute(update(job).where(*_is(slot, job_id)).values(values)).rowcount != 1:
+    became = {"customer": slot.customer_id, "which": job_id, "to": state, "at": now if look_at is None else look_at}
+    asked = (_SETTLED, became) if vendor_id is None else (_SETTLED_THERE, became | {"there": vendor_id})
+    if tx.execute(*asked).rowcount != 1:
         raise ValueError(f"no job {job_id}")
     _delete_steps(tx, slot, job_id, [*done, *dead])
     if again:
@@ -340,10 +343,6 @@ def _read(tx: Connection, slot: Slot, row: Row[Any]) -> Job:
 def _delete_steps(tx: Connection, slot: Slot, job_id: str, ids: Sequence[int]) -> None:
     for some in portions(ids):
         tx.execute(_ENDED, {"customer": slot.customer_id, "job": job_id, "some": some})
-
-
-def _is(slot: Slot, job_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return (job.c.customer_id == slot.customer_id, job.c.id == job_id)
 
 
 def _carried(slot: Slot, job_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -83,6 +83,15 @@ _OF_KINDS = (
 )
 
 
+_HELD = (
+    update(step)
+    .where(step.c.customer_id == bindparam("customer"), step.c.job_id.is_(None), step.c.hold.is_(None))
+    .values(hold=bindparam("by"))
+)
+_HELD_OF_SIDE = _HELD.where(step.c.side == bindparam("of"))
+_HELD_SOME = _HELD.where(step.c.id.in_(bindparam("some", expanding=True)))
+
+
 def read_step(row: Sequence[Any]) -> StepRow:
     """A row of COLUMNS."""
     return StepRow(*row)
@@ -178,9 +187,10 @@ def _drop(tx: Connection, customer_id: str, ids: Iterable[int]) -> None:
 def hold_steps(tx: Connection, slot: Slot, hold: str, *, side: str | None = None, ids: Collection[int] = ()) -> int:
     """Hold the unsent, unheld steps of a side, or those with these ids; returns how many."""
     guard(tx, slot)
-    free = [step.c.customer_id == slot.customer_id, step.c.job_id.is_(None), step.c.hold.is_(None)]
-    which = step.c.side == str(side) if side is not None else step.c.id.in_(ids)
-    return tx.execute(update(step).where(*free, which).values(hold=hold)).rowcount
+    mine = {"customer": slot.customer_id, "by": hold}
+    if side is not None:
+        return tx.execute(_HELD_OF_SIDE, mine | {"of": str(side)}).rowcount
+    return tx.execute(_HELD_SOME, mine | {"some": list(ids)}).rowcount
 
 
 def hold_instead(tx: Connection, slot: Slot, hold: str, ids: Collection[int]) -> None:

@@ -1,11 +1,16 @@
 """A person's word between two turns: what a command changes, it changes as the slot's holder would."""
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from keepstep.model.errors import Transient
 from keepstep.model.instant import Instant
 from keepstep.queue.slots import Slot, lock
 from keepstep.schema.tables import slot
+
+# Built once: every command asks these.
+_MINE = slot.c.customer_id == bindparam("customer")
+_LEASED = select(slot.c.lease_until).where(_MINE)
+_FENCED = update(slot).where(_MINE).values(fence=slot.c.fence + 1)
 
 
 class UnderWay(Transient):
@@ -18,10 +23,9 @@ def visit(tx: Connection, customer_id: str, now: Instant) -> None:
     Whoever held it before and went silent is fenced out: its decisions were made without what changes here.
     """
     lock(tx, customer_id)
-    mine = slot.c.customer_id == customer_id
-    if tx.execute(select(slot.c.lease_until).where(mine)).scalar_one() > now:
+    if tx.execute(_LEASED, {"customer": customer_id}).scalar_one() > now:
         raise UnderWay("a turn is under way")
-    tx.execute(update(slot).where(mine).values(fence=slot.c.fence + 1))
+    tx.execute(_FENCED, {"customer": customer_id})
 
 
 def occupy(tx: Connection, customer_id: str, holder: str, now: Instant, lease: float) -> Slot:

@@ -41,6 +41,19 @@ _NAMES = ("party_id", "side", "target", "fingerprint", "kind", "why", "since", "
 _ROWS = select(*(inferred.c[name] for name in _NAMES)).where(inferred.c.customer_id == bindparam("customer"))
 _OF_PARTIES = _ROWS.where(inferred.c.party_id.in_(bindparam("some", expanding=True)))
 _IN_STATE = _ROWS.where(inferred.c.state == bindparam("in_state"))
+_OLDEST = select(func.min(inferred.c.since)).where(
+    inferred.c.customer_id == bindparam("customer"), inferred.c.state == "held"
+)
+_OLDEST_OF = _OLDEST.where(inferred.c.kind.in_(bindparam("kinds", expanding=True)))
+_COUNTED = (
+    select(func.count())
+    .select_from(inferred)
+    .where(
+        inferred.c.customer_id == bindparam("customer"),
+        inferred.c.state == "counted",
+        inferred.c.since > bindparam("moment"),
+    )
+)
 _THIS = and_(*(inferred.c[name] == bindparam(f"of_{name}") for name in ("customer_id", *_NAMES[:4])))
 
 
@@ -62,16 +75,15 @@ def held(tx: Connection, customer_id: str) -> dict[Key, Inferred]:
 
 def counted(tx: Connection, customer_id: str, since: Instant) -> int:
     """How many went out since then without anybody having seen them."""
-    mine = (inferred.c.customer_id == customer_id, inferred.c.state == "counted", inferred.c.since > since)
-    return tx.execute(select(func.count()).select_from(inferred).where(*mine)).scalar_one()
+    found: int = tx.execute(_COUNTED, {"customer": customer_id, "moment": since}).scalar_one()
+    return found
 
 
 def oldest(tx: Connection, customer_id: str, kinds: Collection[str] = ()) -> Instant | None:
     """Since when something is held, of these kinds or of any."""
-    mine = [inferred.c.customer_id == customer_id, inferred.c.state == "held"]
-    if kinds:
-        mine.append(inferred.c.kind.in_(sorted(kinds)))
-    found: Instant | None = tx.execute(select(func.min(inferred.c.since)).where(*mine)).scalar_one()
+    mine = {"customer": customer_id}
+    asked = (_OLDEST_OF, mine | {"kinds": sorted(kinds)}) if kinds else (_OLDEST, mine)
+    found: Instant | None = tx.execute(*asked).scalar_one()
     return found
 
 

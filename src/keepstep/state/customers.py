@@ -159,7 +159,7 @@ def kept_hashes(tx: Tx, customer_id: str) -> int:
 def erase(tx: Tx, customer_id: str) -> dict[str, int]:
     """One piece: at most 200 rows of one table, slot first; how many by table, nothing once all is erased. What stays
     of the ledger names no record and no person."""
-    tx.execute(select(slot.c.fence).where(slot.c.customer_id == customer_id).with_for_update())
+    places.lock(tx, customer_id)
     places.forget(tx, customer_id, [LEDGER_KEY])
     named = or_(act.c.party_id != "", act.c.record_id != "", act.c.evidence.is_not(None))
     some = select(act.c.id).where(act.c.customer_id == customer_id, *_KEPT, named).limit(_PIECE)
@@ -186,6 +186,11 @@ def set_connection(tx: Tx, customer_id: str, platform: str, account_id: str | No
 _CONNECTIONS = (
     select(*_CONNECTION).where(connection.c.customer_id == bindparam("customer")).order_by(connection.c.platform)
 )
+
+
+_THIS = (connection.c.customer_id == bindparam("customer"), connection.c.platform == bindparam("of"))
+_BLOCKED = update(connection).where(*_THIS, connection.c.health != "blocked").values(health="blocked")
+_BECAUSE = update(connection).where(*_THIS).values(reason=bindparam("why"))
 
 
 def connections(tx: Tx, customer_id: str) -> list[Connection]:
@@ -251,9 +256,9 @@ def remember(tx: Tx, customer_id: str, platform: str, data: Mapping[str, Any]) -
 
 def block(tx: Tx, customer_id: str, platform: str, reason: str) -> bool:
     """Blocked until somebody acts; True if it was not, so that its owner is told once."""
-    mine = (connection.c.customer_id == customer_id, connection.c.platform == platform)
-    newly = tx.execute(update(connection).where(*mine, connection.c.health != "blocked").values(health="blocked"))
-    tx.execute(update(connection).where(*mine).values(reason=reason))
+    mine = {"customer": customer_id, "of": platform}
+    newly = tx.execute(_BLOCKED, mine)
+    tx.execute(_BECAUSE, mine | {"why": reason})
     return newly.rowcount == 1
 
 

@@ -4,13 +4,17 @@ whose refresh tokens work once (CC facts 2.4) nor write to anybody's account."""
 from typing import Any
 
 from sqlalchemy import Connection as Tx
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from keepstep.database.identity import identity
-from keepstep.schema.tables import connection, slot
+from keepstep.schema.tables import connection
+from keepstep.state import places
 
 COPIED = "copied"
 _NAME = "installation"
+_MINE = (connection.c.customer_id == bindparam("customer"), connection.c.platform == bindparam("of"))
+_DATA = select(connection.c.data).where(*_MINE)
+_TOLD = update(connection).where(*_MINE).values(data=bindparam("whole"))
 
 
 def belongs(tx: Tx, customer_id: str, platform: str) -> bool:
@@ -18,7 +22,7 @@ def belongs(tx: Tx, customer_id: str, platform: str) -> bool:
     here = identity(tx)
     if here is None:
         return True
-    data = tx.execute(select(connection.c.data).where(*_place(customer_id, platform))).scalar_one_or_none()
+    data = tx.execute(_DATA, {"customer": customer_id, "of": platform}).scalar_one_or_none()
     if data is not None and data.get(_NAME) is None:
         claim(tx, customer_id, platform)
         return True
@@ -27,13 +31,9 @@ def belongs(tx: Tx, customer_id: str, platform: str) -> bool:
 
 def claim(tx: Tx, customer_id: str, platform: str) -> None:
     """The connection belongs to this database. Slot first."""
-    tx.execute(select(slot.c.fence).where(slot.c.customer_id == customer_id).with_for_update())
-    data: Any = tx.execute(select(connection.c.data).where(*_place(customer_id, platform))).scalar_one_or_none()
+    places.lock(tx, customer_id)
+    data: Any = tx.execute(_DATA, {"customer": customer_id, "of": platform}).scalar_one_or_none()
     here = identity(tx)
     if data is not None and here is not None:
         whole = {**data, _NAME: here}
-        tx.execute(update(connection).where(*_place(customer_id, platform)).values(data=whole))
-
-
-def _place(customer_id: str, platform: str) -> tuple[Any, ...]:
-    return connection.c.customer_id == customer_id, connection.c.platform == platform
+        tx.execute(_TOLD, {"customer": customer_id, "of": platform, "whole": whole})

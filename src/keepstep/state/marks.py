@@ -1,6 +1,6 @@
 """Polls and chores: the high-water mark, the place inside a round, the next time to run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ _COLUMNS = (mark.c.platform, mark.c.name, mark.c.mark, mark.c.cursor, mark.c.due
 # Built once: every turn asks these.
 _MINE = select(*_COLUMNS).where(mark.c.customer_id == bindparam("customer"))
 _ONE = _MINE.where(mark.c.platform == bindparam("of"), mark.c.name == bindparam("named"))
+_NAMED = _MINE.where(mark.c.platform == bindparam("of"), mark.c.name.in_(bindparam("names", expanding=True)))
 _EVERY = _MINE.order_by(mark.c.platform, mark.c.name)
 
 
@@ -34,6 +35,13 @@ def get(tx: Connection, customer_id: str, platform: str, name: str) -> Mark:
     """The chore as it stands; one that never ran has nothing set."""
     row = tx.execute(_ONE, {"customer": customer_id, "of": platform, "named": name}).first()
     return Mark(platform, name) if row is None else Mark(*row)
+
+
+def named(tx: Connection, customer_id: str, platform: str, names: Sequence[str]) -> list[Mark]:
+    """The same of several chores of a platform, in the order of their names as given."""
+    asked = {"customer": customer_id, "of": platform, "names": list(names)}
+    found = {one.name: one for one in (Mark(*row) for row in tx.execute(_NAMED, asked))}
+    return [found.get(name) or Mark(platform, name) for name in names]
 
 
 def put(tx: Connection, customer_id: str, item: Mark) -> None:

@@ -63,6 +63,11 @@ _CUSTODY = select(custody.c.party_id, *_HELD).where(
     custody.c.customer_id == bindparam("customer"), custody.c.party_id.in_(_SOME)
 )
 
+_STANDING = (
+    select(*_ALIAS)
+    .where(alias.c.customer_id == bindparam("customer"), alias.c.standing == bindparam("in_standing"))
+    .order_by(alias.c.platform, alias.c.record_id)
+)
 _HOLDS_NOTHING = delete(custody).where(
     custody.c.customer_id == bindparam("customer"), custody.c.party_id == bindparam("party")
 )
@@ -152,8 +157,7 @@ def aliases_of(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> di
 
 def standings(tx: Connection, customer_id: str, standing: str) -> list[Alias]:
     """Every alias with this standing: what is parked, what is left out."""
-    mine = select(*_ALIAS).where(alias.c.customer_id == customer_id, alias.c.standing == standing)
-    return [Alias(*row) for row in tx.execute(mine.order_by(alias.c.platform, alias.c.record_id))]
+    return [Alias(*row) for row in tx.execute(_STANDING, {"customer": customer_id, "in_standing": standing})]
 
 
 def set_alias(

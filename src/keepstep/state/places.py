@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select, text, tuple_, update
 from sqlalchemy.exc import NoResultFound
 
 from keepstep.database import upsert
@@ -90,9 +90,12 @@ def at(row: Row) -> tuple[ColumnElement[bool], ...]:
     return table.c.customer_id == customer, table.c.platform == platform, table.c.field == field
 
 
+_LOCKED = select(slot.c.fence).where(slot.c.customer_id == bindparam("customer")).with_for_update()
+
+
 def lock(tx: Connection, customer_id: str) -> None:
     """The slot first, in every transaction; somebody who was removed has none."""
-    tx.execute(select(slot.c.fence).where(slot.c.customer_id == customer_id).with_for_update())
+    tx.execute(_LOCKED, {"customer": customer_id})
 
 
 # --- what lies elsewhere -------------------------------------------------------------------------------------------

@@ -35,6 +35,9 @@ _AGAIN = update(table).where(*_ONE).values(**_SEALING)
 _PUT = update(table).where(*_ONE).values(**_SEALING, updated=bindparam("to_updated"))
 _DROPPED = delete(table).where(*_ONE).returning(table.c.place)
 _OF_CUSTOMER = select(table.c.platform, table.c.field, *_COLUMNS).where(_MINE)
+_NEW = insert(table)
+_FIELDS = select(table.c.platform, table.c.field).where(_MINE).order_by(table.c.platform, table.c.field)
+_STORED = select(table.c.platform, table.c.field, table.c.updated).where(_MINE)
 
 
 class Secret:
@@ -168,7 +171,7 @@ class Vault:
             f"to_{key}": one for key, one in values.items()
         }
         if not tx.execute(_PUT if "updated" in values else _AGAIN, asked).rowcount:
-            tx.execute(insert(table).values(customer_id=customer, platform=platform, field=field, **values))
+            tx.execute(_NEW, {"customer_id": customer, "platform": platform, "field": field, **values})
 
     def _seal(self, row: Row, value: Secret) -> dict[str, Any]:
         ring, nonce = self._ring, self.token(_NONCE_BYTES)
@@ -299,18 +302,12 @@ class Vault:
 
     def fields(self, tx: Connection, customer: str) -> list[tuple[str, str]]:
         """Which (platform, field) pairs this customer has, in order; no values."""
-        found = tx.execute(
-            select(table.c.platform, table.c.field)
-            .where(table.c.customer_id == customer)
-            .order_by(table.c.platform, table.c.field)
-        )
+        found = tx.execute(_FIELDS, {"customer": customer})
         return [(row.platform, row.field) for row in found]
 
     def stored(self, tx: Connection, customer: str) -> dict[tuple[str, str], Instant]:
         """When each (platform, field) of this customer was stored last; no values."""
-        found = tx.execute(
-            select(table.c.platform, table.c.field, table.c.updated).where(table.c.customer_id == customer)
-        )
+        found = tx.execute(_STORED, {"customer": customer})
         return {(row.platform, row.field): row.updated for row in found}
 
 

@@ -6,8 +6,9 @@ of an applied plan was seen by a person and is not counted. See model/brake.py f
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, select, update
 
 from keepstep import queue, telemetry
 from keepstep.database import portions
@@ -30,6 +31,16 @@ OPT_OUTS = ("opt_out", "set_consent")
 KEPT = 30 * DAY
 
 
+# Built once: turns with something inferred ask these.
+_UNSENT = (step.c.customer_id == bindparam("customer"), step.c.job_id.is_(None))
+_PARTIES = select(step.c.party_id).where(*_UNSENT).distinct().order_by(step.c.party_id)
+_WITH_HELD = _PARTIES.where(step.c.hold == HOLD)
+_WITH_INFERRED = _PARTIES.where(step.c.hold.is_(None), step.c.inferred.is_not(None))
+_ASKED_SINCE = (
+    update(step).where(*_UNSENT, step.c.hold == HOLD, step.c.inferred.is_(None)).values(hold=None, due=bindparam("at"))
+)
+
+
 def key_of(row: StepRow) -> Key:
     """A step by what it says."""
     return (row.party_id, row.side, row.target, fingerprint(dict(row.payload)))
@@ -40,8 +51,7 @@ def release(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
     queue.guard(tx, slot)
     if brake.oldest(tx, desk.customer_id) is None:
         return
-    asked = (_mine(desk.customer_id), step.c.hold == HOLD, step.c.inferred.is_(None))
-    tx.execute(update(step).where(*asked).values(hold=None, due=now))
+    tx.execute(_ASKED_SINCE, {"customer": desk.customer_id, "at": now})
     oldest = brake.oldest(tx, desk.customer_id, OPT_OUTS)
     if oldest is not None and oldest <= now - DAY:
         _let_go_overdue(tx, desk, now)
@@ -87,7 +97,7 @@ def limit(tx: Connection, route: Route) -> int:
 
 def braked(tx: Connection, customer_id: str) -> list[StepRow]:
     """The steps that the brake holds, by id."""
-    return [row for row in _rows(tx, customer_id, step.c.hold == HOLD) if row.hold == HOLD]
+    return [row for row in _rows(tx, customer_id, _WITH_HELD) if row.hold == HOLD]
 
 
 def let_go(tx: Connection, customer_id: str, rows: Sequence[StepRow], now: Instant) -> None:
@@ -109,14 +119,13 @@ def _mine(customer_id: str) -> ColumnElement[bool]:
 
 def _about_to_go(tx: Connection, customer_id: str) -> list[StepRow]:
     """Unsent and held by nothing. Asked in every turn that has a step: most have no inferred one."""
-    rows = _rows(tx, customer_id, and_(step.c.hold.is_(None), step.c.inferred.is_not(None)))
+    rows = _rows(tx, customer_id, _WITH_INFERRED)
     return [row for row in rows if row.inferred and row.hold is None]
 
 
-def _rows(tx: Connection, customer_id: str, condition: ColumnElement[bool]) -> list[StepRow]:
-    """The unsent steps of the parties that have one of this condition."""
-    mine = select(step.c.party_id).where(_mine(customer_id), condition).distinct().order_by(step.c.party_id)
-    rows = queue.steps_of(tx, customer_id, list(tx.execute(mine).scalars()))
+def _rows(tx: Connection, customer_id: str, asked: Select[Any]) -> list[StepRow]:
+    """The unsent steps of these parties."""
+    rows = queue.steps_of(tx, customer_id, list(tx.execute(asked, {"customer": customer_id}).scalars()))
     return [row for row in rows if row.job_id is None]
 
 

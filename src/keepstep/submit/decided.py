@@ -270,12 +270,15 @@ def form(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> list[Job]:
     """Let go what the freshness gate held, form jobs with their intents, and open the creations among them."""
     queue.guard(tx, slot)
     waits = holds.waiting(tx, desk.customer_id)
+    if not waits.kinds:  # most turns have decided that nothing is to be written
+        holds.rest(tx, desk, slot, now)
+        return []
     if rows.FILLING in waits.holds:
         rows.fill(tx, desk, slot, now)
     if brake.HOLD in waits.holds:
         brake.release(tx, desk, slot, now)
     holds.hold(tx, desk, slot, waits.holds, now)
-    if gate_is_fresh(tx, desk, now):
+    if gate_is_fresh(tx, desk, now) and waits.holds:
         # An opt-out that could not be decided yet holds its own party, and nobody else.
         queue.let_go(tx, desk.customer_id, holds.GATE, now, unmarked=Lane.consent)
     _blocked(tx, desk, slot)
@@ -321,11 +324,11 @@ def gate_is_fresh(tx: Connection, desk: Desk, now: Instant) -> bool:
     """Were opt-outs and labels read within the gate's window? What is stale is read at once where the gate holds; what
     it let go before and was not sent since waits there again."""
     window = desk.route.policy.gate
-    read = [marks.get(tx, desk.customer_id, desk.route.audience, name) for name in ("opted_out", "lists")]
+    read = marks.named(tx, desk.customer_id, desk.route.audience, ("opted_out", "lists"))
     stale = [mark for mark in read if now - ((mark.data or {}).get("finished") or 0.0) > window]
     if stale:
         holds.shut(tx, desk.customer_id, now)
-    if stale and queue.backlog(tx, desk.customer_id)["steps"].get(holds.GATE):
+    if stale and holds.at_gate(tx, desk.customer_id):
         # The stale ones only: pulling the fresh one as well would let it run first every turn, and the other one never.
         _read_soon(tx, desk, stale, now)
     return not stale

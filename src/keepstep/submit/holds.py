@@ -9,7 +9,7 @@ made says nothing on the day it is applied.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, false, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Update, and_, bindparam, case, false, or_, select, true, update
 from sqlalchemy import exists as sql_exists
 
 from keepstep import queue
@@ -42,6 +42,17 @@ _WAITING = (
     .where(step.c.customer_id == bindparam("customer"), step.c.job_id.is_(None))
     .distinct()
 )
+_ANY_AT_GATE = select(
+    sql_exists().where(step.c.customer_id == bindparam("customer"), step.c.job_id.is_(None), step.c.hold == GATE)
+)
+
+
+def _shutting() -> Update:
+    unsent = (step.c.customer_id == bindparam("customer"), step.c.job_id.is_(None), step.c.hold.is_(None))
+    return update(step).where(*unsent, step.c.due <= bindparam("now"), _WIDENS).values(hold=GATE)
+
+
+_SHUT = _shutting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +73,12 @@ def waiting(tx: Connection, customer_id: str) -> Waiting:
 
 def shut(tx: Connection, customer_id: str, now: Instant) -> None:
     """The gate shuts again behind what went through it and is still here, such as what the vendor refused for now."""
-    unsent = (step.c.customer_id == customer_id, step.c.job_id.is_(None), step.c.hold.is_(None), step.c.due <= now)
-    tx.execute(update(step).where(*unsent, _WIDENS).values(hold=GATE))
+    tx.execute(_SHUT, {"customer": customer_id, "now": now})
+
+
+def at_gate(tx: Connection, customer_id: str) -> bool:
+    """Does the gate hold a step?"""
+    return bool(tx.execute(_ANY_AT_GATE, {"customer": customer_id}).scalar_one())
 
 
 def hold(tx: Connection, desk: Desk, slot: Slot, holds: Collection[str], now: Instant) -> None:
@@ -78,9 +93,20 @@ def hold(tx: Connection, desk: Desk, slot: Slot, holds: Collection[str], now: In
     for word, condition in wanted.items():
         if condition is not None:
             _take(tx, unsent, word, condition)
+    _end(tx, desk.customer_id, plan, now)
+
+
+def rest(tx: Connection, desk: Desk, slot: Slot, now: Instant) -> None:
+    """The same where no unsent step is there to be held or let go."""
+    queue.guard(tx, slot)
+    _end(tx, desk.customer_id, plans.get(tx, desk.customer_id), now)
+
+
+def _end(tx: Connection, customer_id: str, plan: Plan | None, now: Instant) -> None:
+    """Who has neither a step nor a mark is done with, by the plan and by the runs."""
     if plan is not None and plan.state == "applied":
-        _finish(tx, desk.customer_id)
-    runs.end(tx, desk.customer_id, now)
+        _finish(tx, customer_id)
+    runs.end(tx, customer_id, now)
 
 
 def _conditions(desk: Desk, plan: Plan | None, now: Instant) -> dict[str, Condition | None]:

@@ -343,19 +343,18 @@ def setting(tx: Connection, desk: Desk, now: Instant) -> Setting:
         )
         for one in labels.every(tx, desk.customer_id)
     )
-    learned = marks.get(tx, desk.customer_id, desk.route.crm, "imports").data or {}
+    learned, stood = marks.named(tx, desk.customer_id, desk.route.crm, ("imports", standstill.NAME))
     bound = tuple(
         Binding(audience=one.audience, crm=one.crm, paused=one.reason if one.state != "live" else None)
         for one in fields.every(tx, desk.customer_id)
         if one.crm is not None
     )
-    opt_in, stood = bool(learned.get("opt_in")), standstill.until(tx, desk)
     return Setting(
         policy=desk.route.policy,
         labels=known,
         now=now,
-        imports_opt_in=opt_in,
-        stood=stood,
+        imports_opt_in=bool((learned.data or {}).get("opt_in")),
+        stood=stood.mark,
         bindings=bound,
         alone=desk.route.alone,
     )

@@ -84,7 +84,7 @@ def reads(tx: Connection, desk: Desk) -> bool:
     ended = until(tx, desk)
     if ended is None:
         return False
-    found = [marks.get(tx, desk.customer_id, desk.route.audience, name).data or {} for name in ROUNDS]
+    found = [one.data or {} for one in marks.named(tx, desk.customer_id, desk.route.audience, ROUNDS)]
     waited = [one for one in found if not (one.get("trouble") or one.get("restarts"))]
     return any((one.get("finished") or 0.0) < ended for one in waited)
 

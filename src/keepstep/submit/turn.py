@@ -182,10 +182,12 @@ def opened(
 ) -> Opened:
     """T1: calls to look at, platforms with deliveries to read, and the due chore where there is neither; before
     anything else the account, where that is due. `known`: the connections, where this transaction has read them."""
-    due = _due(tx, desk, slot, sorted(chores, key=lambda chore: chore.name != ACCOUNT), known)
+    queue.guard(tx, slot)
+    known = customers.connections(tx, desk.customer_id) if known is None else known
+    due, every = _marked(tx, desk, sorted(chores, key=lambda chore: chore.name != ACCOUNT), known)
     if due is not None and due.chore.name == ACCOUNT:
         return Opened(due=due)
-    if (again := _unsure(tx, desk, chores, None if due is None else due.marks, known)) is not None:
+    if (again := _unsure(chores, every, known)) is not None:
         return Opened(unsure=again)
     if queue.quiet(tx, slot):
         return Opened(due=due)
@@ -194,36 +196,26 @@ def opened(
     return Opened(jobs, waiting, None if jobs or waiting else due)
 
 
-def _unsure(
-    tx: Connection,
-    desk: Desk,
-    chores: Sequence[Chore],
-    every: Marks | None,
-    known: Sequence[customers.Connection] | None,
-) -> Instant | None:
+def _unsure(chores: Sequence[Chore], every: Marks, known: Sequence[customers.Connection]) -> Instant | None:
     """When a connection asks again to which account it leads that never learned it since its credential is there."""
     asks = [one.platform for one in chores if one.name == ACCOUNT]
-    if every is None:
-        every = {(one.platform, one.name): one for one in marks.every(tx, desk.customer_id)}
-    connections = customers.connections(tx, desk.customer_id) if known is None else known
-    open_ones = {one.platform for one in connections if one.health != "blocked"}
+    open_ones = {one.platform for one in known if one.health != "blocked"}
     marked = [every.get((platform, ACCOUNT)) for platform in asks if platform in open_ones]
     return max((one.due for one in marked if one and one.due and not (one.data or {}).get("finished")), default=None)
 
 
-def _due(
-    tx: Connection,
-    desk: Desk,
-    slot: Slot,
-    chores: Sequence[Chore],
-    known: Sequence[customers.Connection] | None = None,
-) -> Due | None:
-    """The most urgent chore that is due; `chores` is in order of urgency. Those of a blocked connection are put off.
-    One that this customer never had is due now, unless another one begins it."""
+def _due(tx: Connection, desk: Desk, slot: Slot, chores: Sequence[Chore]) -> Due | None:
     queue.guard(tx, slot)
+    return _marked(tx, desk, chores, customers.connections(tx, desk.customer_id))[0]
+
+
+def _marked(
+    tx: Connection, desk: Desk, chores: Sequence[Chore], known: Sequence[customers.Connection]
+) -> tuple[Due | None, Marks]:
+    """The most urgent chore that is due, and all marks; `chores` is in order of urgency. Those of a blocked connection
+    are put off. One that this customer never had is due now, unless another one begins it."""
     now = desk.clock.now()
-    connections = customers.connections(tx, desk.customer_id) if known is None else known
-    blocked = {one.platform for one in connections if one.health == "blocked"}
+    blocked = {one.platform for one in known if one.health == "blocked"}
     every = standstill.noticed(tx, desk, marks.every(tx, desk.customer_id), now)
     marked = {(mark.platform, mark.name): mark for mark in every}
     for chore in chores:
@@ -237,7 +229,7 @@ def _due(
         if chore.platform in blocked:
             marks.put(tx, desk.customer_id, replace(waiting[chore.platform, chore.name], due=now + BLOCKED_PAUSE))
     free = next((chore for chore in due if chore.platform not in blocked), None)
-    return None if free is None else Due(free, marked)
+    return None if free is None else Due(free, marked), marked
 
 
 def _of_others(

@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
 from keepstep.database import Database
 from keepstep.model.errors import Blocked, Problem, Transient, Unanswered
 from keepstep.model.instant import Instant
 from keepstep.ports import Chance, Clock, HttpAnswer
-from keepstep.schema.tables import slot
-from keepstep.state import customers, installation
+from keepstep.state import customers, installation, places
 from keepstep.state.vault import Drawer, Elsewhere, Secret, Vault
 from keepstep.tokens.answers import lifetime, understood
 from keepstep.tokens.endpoint import Client, Endpoint
@@ -40,7 +39,6 @@ _LOOK_SECONDS = 0.5, 1.5
 _NEVER = math.inf
 # A customer's connections, as a transaction has read them.
 Known = Sequence[customers.Connection]
-_LOCKED = select(slot.c.fence).where(slot.c.customer_id == bindparam("customer")).with_for_update()
 _KEPT = ("access_token", "refresh_token", "previous_refresh_token", "expires_at", "refresh_at", "refresh_intent")
 
 
@@ -277,7 +275,7 @@ class OAuthGrant:
 
     def _lock(self, tx: Connection) -> None:
         # Two processes on PostgreSQL must not both find no intent; the slot row is everybody's first lock.
-        tx.execute(_LOCKED, {"customer": self.customer_id})
+        places.lock(tx, self.customer_id)
 
     def _get(self, tx: Connection, name: str) -> Secret | None:
         return self.vault.get(tx, self.customer_id, self.platform, name)
