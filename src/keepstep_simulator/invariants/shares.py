@@ -11,7 +11,7 @@ Entries = dict[str, tuple[int, float, int]]  # party to lane, due, and the fact 
 class _Shares:
     """Who waits for a turn, and what waits in it, as it is stored."""
 
-    wakes: dict[str, float | None] = field(default_factory=dict)  # of slots that are free
+    wakes: dict[str, tuple[float, float]] = field(default_factory=dict)  # of slots that are free: since, not before
     active: dict[str, bool] = field(default_factory=dict)
     fences: dict[str, int] = field(default_factory=dict)
     begun: dict[str, tuple[float, int]] = field(default_factory=dict)  # when, and by which fact, a turn was claimed
@@ -23,8 +23,10 @@ class _Shares:
     def slot(self, fact: Fact, row: Row) -> None:
         """A slot is put, claimed or freed."""
         mine, now = row["customer_id"], fact.t + self.ahead
-        if row["holder"] is None:
-            self.wakes[mine] = row["wake"]
+        if row["holder"] is None and row["wake"] is not None:
+            self.wakes[mine] = row["wake"], row["lease_until"]  # after a failure nobody may have it for a while
+        elif row["holder"] is None:
+            self.wakes.pop(mine, None)
         elif self.fences.get(mine, 0) < row["fence"]:
             self._claimed(fact, mine, row["wake"], now)
         self.fences[mine] = row["fence"]
@@ -32,7 +34,7 @@ class _Shares:
     def _claimed(self, fact: Fact, mine: str, own: float | None, now: float) -> None:
         """Nobody else was free and had been due for longer. `own`: what a claim leaves as it is."""
         self.wakes.pop(mine, None)
-        rest = {name: at for name, at in self.wakes.items() if at is not None and at <= now and self.active.get(name)}
+        rest = {name: at for name, (at, until) in self.wakes.items() if max(at, until) <= now and self.active.get(name)}
         self.premise += bool(rest)
         until = now if own is None else min(now, own)
         for name, at in rest.items():

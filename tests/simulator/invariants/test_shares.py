@@ -13,8 +13,8 @@ Touched = tuple[str, str, Mapping[str, Any]]
 OTHER = "customer-1"
 
 
-def slot(whose: str, wake: float | None, fence: int, holder: str | None = None) -> Touched:
-    row = {"customer_id": whose, "wake": wake, "fence": fence, "holder": holder, "lease_until": 0.0}
+def slot(whose: str, wake: float | None, fence: int, holder: str | None = None, lease: float = 0.0) -> Touched:
+    row = {"customer_id": whose, "wake": wake, "fence": fence, "holder": holder, "lease_until": lease}
     return ("slot", "UPDATE", row)
 
 
@@ -37,6 +37,9 @@ CLAIMS = {
     "somebody else": ((BOTH, MINE), 1),
     "somebody else, while the first is paused": ((BOTH, tx(state(OTHER, "paused")), MINE), 0),
     "somebody else, while the first is served": ((BOTH, tx(slot(OTHER, 5.0, 1, "h")), MINE), 0),
+    "somebody else, while the first rests": ((BOTH, tx(slot(OTHER, 5.0, 0, lease=90.0)), MINE), 0),
+    "somebody else, after the first has rested": ((BOTH, tx(slot(OTHER, 5.0, 0, lease=30.0)), MINE), 1),
+    "somebody else, while nothing is due for the first": ((BOTH, tx(slot(OTHER, None, 0)), MINE), 0),
     "somebody whom a delivery waits for": ((BOTH, tx(slot(CUSTOMER, None, 1, "h"))), 1),
     "in the transaction that frees the first": ((BOTH, tx(slot(OTHER, 70.0, 1), slot(CUSTOMER, 10.0, 1, "h"))), 0),
     "a renewed lease is no claim": ((BOTH, tx(slot(OTHER, 5.0, 1, "h")), tx(slot(OTHER, 5.0, 1, "h"))), 0),
