@@ -145,6 +145,20 @@ def test_a_token_is_kept_for_other_calls_and_other_processes() -> None:
     run(work)
 
 
+def test_what_another_process_has_connected_is_used_from_the_next_turn_on() -> None:
+    async def work(world: World) -> None:
+        own = {"db": world.db, "vault": world.vault, "clock": world.clock}
+        grant, key = world.grant(), KeyGrant(customer_id="acme", platform="constant_contact", **own)
+        await world.store(api_key="key-1")
+        assert [await grant.bearer(), await key.bearer()] == ["access-1", "key-1"]
+        await world.store(access_token="theirs", api_key="key-2")
+        for one in (grant, key):
+            await world.db.run(lambda tx, one=one: one.look(tx, world.vault.drawer(tx, "acme"), ()))
+        assert [await grant.bearer(), await key.bearer()] == ["theirs", "key-2"]
+
+    run(work)
+
+
 @pytest.mark.parametrize("life", [3600, "3600", 3600.0])
 def test_a_token_is_refreshed_300_seconds_before_its_end_however_the_lifetime_is_written(life: Any) -> None:
     async def work(world: World) -> None:

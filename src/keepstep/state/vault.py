@@ -6,7 +6,7 @@ open. A value is always sealed here first, so that it is durable at once whateve
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Never
 
@@ -130,6 +130,10 @@ class Drawer:
         """See Vault.get."""
         row = self.rows.get((platform, field))
         return None if row is None else self.read((self.customer, platform, field), *row)
+
+    def sealed(self, platform: str, fields: Sequence[str]) -> list[tuple[Any, ...] | None]:
+        """How they are stored; not opened."""
+        return [self.rows.get((platform, field)) for field in fields]
 
     def readable(self, platform: str, field: str) -> Secret | None:
         """See Vault.readable."""

@@ -39,6 +39,8 @@ _LOOK_SECONDS = 0.5, 1.5
 _NEVER = math.inf
 # A customer's connections, as a transaction has read them.
 Known = Sequence[customers.Connection]
+# Secrets as they are stored, None for one that is not: what was stored anew is sealed anew.
+Rows = Sequence[tuple[Any, ...] | None]
 _KEPT = ("access_token", "refresh_token", "previous_refresh_token", "expires_at", "refresh_at", "refresh_intent")
 
 
@@ -88,6 +90,7 @@ class OAuthGrant:
     _read_at: Instant = 0.0
     _not_before: Instant = 0.0
     _received: tuple[Secret, Mapping[str, Any]] | None = None
+    _sealed: Rows = ()
     # Where a refresh cannot be had at once the refused token is still the one that is stored.
     _refused: str | None = field(default=None, repr=False)
 
@@ -199,14 +202,15 @@ class OAuthGrant:
         return Client(client_id, secret)
 
     def look(self, tx: Connection, held: Drawer, _known: Known) -> None:
-        """Take what a transaction has read anyway of this customer's secrets, where it is time to look. What is wrong
-        with it shows when a token is asked for."""
-        now = self.clock.now()
-        if self._alone.locked() or (self._held is not None and now - self._read_at <= _REREAD_SECONDS):
+        """Take what a transaction has read anyway of this customer's secrets, where it is time to look, or where somebody
+        has stored others: they may lead to another account. What is wrong with it shows when a token is asked for."""
+        now, sealed = self.clock.now(), held.sealed(self.platform, _KEPT)
+        early = self._held is not None and now - self._read_at <= _REREAD_SECONDS
+        if self._alone.locked() or (early and sealed == self._sealed):
             return
         with contextlib.suppress(Problem, Elsewhere):
             refuse_copy(tx, self.customer_id, self.platform)
-            self._held, self._read_at = self._found(held), now
+            self._held, self._read_at, self._sealed = self._found(held), now, sealed
 
     def _read(self, tx: Connection) -> Held:
         return self._found(self.vault.drawer(tx, self.customer_id))
@@ -299,6 +303,7 @@ class KeyGrant:
     clock: Clock
     _key: Secret | None = None
     _read_at: Instant = 0.0
+    _sealed: Rows = ()
     _void: bool = False
 
     async def bearer(self, refused: str | None = None) -> str:
@@ -315,12 +320,12 @@ class KeyGrant:
 
     def look(self, tx: Connection, held: Drawer, known: Known) -> None:
         """See OAuthGrant.look."""
-        now = self.clock.now()
-        if self._key is not None and now - self._read_at <= _REREAD_SECONDS:
+        now, sealed = self.clock.now(), held.sealed(self.platform, ("api_key",))
+        if self._key is not None and now - self._read_at <= _REREAD_SECONDS and sealed == self._sealed:
             return
         with contextlib.suppress(Problem, Elsewhere):
             refuse_copy(tx, self.customer_id, self.platform)
-            self._key, self._read_at = held.get(self.platform, "api_key"), now
+            self._key, self._read_at, self._sealed = held.get(self.platform, "api_key"), now, sealed
             self._void = self._waits(known)
 
     def _stored(self, tx: Connection) -> Secret | None:
