@@ -115,6 +115,7 @@ class Network:
         if kind in ("reset_before", "rate_limited", "throttled", "500", "503", "truncated") and not whole:
             town.world.faults.arm(kind, seconds=seconds)
         town.catch_up()
+        town.acts.call(f"{request.method} {request.path}")
         if fault in _GATE:
             return _GATE[fault]
         response = town.world.call(vendor, _small(vendor, request) if self._sim.nets.pages == "small" else request)
