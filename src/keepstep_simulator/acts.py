@@ -44,6 +44,7 @@ class Acts:
         for one in [one for one in self._lurking if what.startswith(one.on)]:
             self._lurking.remove(one)
             one.do(self._town)
+            self._town.drain()
 
     def _now(self, one: Act) -> None:
         if one.on:

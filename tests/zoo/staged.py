@@ -14,6 +14,7 @@ from keepstep_sandbox.judge import fields
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 from keepstep_sandbox.people import ORGANIZATION, Person
 from keepstep_sandbox.week import happenings as to
+from keepstep_sandbox.week import mail as mails
 from keepstep_sandbox.week import turns
 from keepstep_sandbox.week.scene import Scene
 from keepstep_simulator import disputes
@@ -116,8 +117,9 @@ def _spouse(scene: Scene) -> None:
 
 SPOUSE = staged(does(None, _spouse), does(HOUR, to_one(to.opts_out)))
 UNREAD = staged(
-    *(does(2 * HOUR + 60 * n, to_one(to.opts_out, n)) for n in range(4)),
-    *(does(2 * HOUR + 60 * n + 5, to_one(to.is_tagged, n)) for n in range(4)),
+    *(does((2 + n) * HOUR, to_one(to.opts_out, n)) for n in range(4)),
+    *(does((2 + n) * HOUR + 50 * MINUTE, to_one(to.is_tagged, n)) for n in range(4)),
+    cadence=replace(SEEN, opted_out=9 * HOUR),
 )
 
 
@@ -219,19 +221,19 @@ def _halved(scene: Scene) -> Any:
 
 HALVED = staged(does(None, _halved), does(2 * HOUR, to_one(to.edits_name, 1)))
 DIALECT = staged(does(HOUR, to_one(to.opts_out)), does(15 * HOUR, to_one(to.opts_in)), pinned={CC: {"date_dialect": "offset"}})
-BOUNCE = staged(does(HOUR, to_one(turns_mail := __import__("keepstep_sandbox.week.mail", fromlist=["x"]).moves_away)),
-                does(13 * HOUR, to_one(__import__("keepstep_sandbox.week.mail", fromlist=["x"]).old_address_bounces)))
+BOUNCE = staged(does(HOUR, to_one(mails.moves_away)),
+                does(13 * HOUR, to_one(mails.old_address_bounces)))
 
 
 def _large(town: Town) -> Any:
-    town.world.faults.arm("big_page", vendor=CONSTANT_CONTACT, path="/v3/contacts", rows=5, count=10**6)
+    town.world.faults.arm("big_page", vendor=CONSTANT_CONTACT, path="/v3/contacts", rows=25, count=10**6)
 
 
 def _small_again(town: Town) -> Any:
     town.world.faults.clear()
 
 
-LARGE = staged(Act(None, _large), people=(60, 60))
+LARGE = staged(Act(None, _large), people=(30, 30))
 LARGE_FEW = staged(Act(None, _large))
 
 # --- writing ---
@@ -248,8 +250,33 @@ KEPT = staged(
     pinned={V: {"put-individual": "replace"}},
 )
 RACED = staged(
-    does(2 * HOUR, to_one(to.opts_out), on="PUT /v3/contacts/"), does(2 * HOUR, to_one(to.is_renamed_last)),
+    does(2 * HOUR, to_one(mails.opts_out_of_campaign), on="PUT /v3/contacts/"), does(2 * HOUR, to_one(to.is_renamed_last)),
+    pinned={CC: {"reports_scope": "granted"}},
 )
 RACED_DELETION = staged(
     does(2 * HOUR, to_one(to.is_deleted), on="PUT /v3/contacts/"), does(2 * HOUR, to_one(to.is_renamed_last)),
 )
+
+
+# --- what is done with many customers, accounts, grants ---
+def wrong(seed: int) -> Plan:
+    """The owner is logged in to another account while connecting, while things happen."""
+    drawn = {"operator wrong_account customer-0?": 0.0, "operator wrong_account customer-1?": 0.0}
+    return Plan(given=drawn, chaos=Chaos(seed), nets=Nets())
+
+
+def restored(seed: int) -> Plan:
+    """An older disk is put back, and nothing else goes wrong."""
+    drawn = {"mishaps restores": 0.99, "mishaps skews": 0.0, "mishaps pauses": 0.0}
+    return Plan(given=drawn, chaos=Chaos(seed), nets=Nets())
+
+
+def unstored(seed: int) -> Plan:
+    """Tokens end often, and the disk fails often."""
+    kind = {"access_token_lifetime": "short", "refresh_mode": "rotating", "refresh_grace": "0"}
+    return Plan(customers=1, people=(4, 4), chaos=Chaos(seed, commit_rate=0.1), switches={CONSTANT_CONTACT: kind})
+
+
+def bulk(seed: int) -> Plan:
+    """Staff tag two contacts at once, and webhooks tell of it."""
+    return Plan(given={f"deed customer-{n} are_tagged?": 0.0 for n in (0, 1)}, nets=Nets(), chaos=Chaos(seed))

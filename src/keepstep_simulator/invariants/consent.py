@@ -10,7 +10,7 @@ from keepstep_sandbox.judge.fields import is_email
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 from keepstep_simulator.invariants.lines import in_order
 from keepstep_simulator.invariants.people import ADDRESS, DELETED, IN, OURS, OUT, PERMISSION, Past, address
-from keepstep_simulator.invariants.promptly import OptOut, never_lost, opt_outs, paid_in_time, turned
+from keepstep_simulator.invariants.promptly import OptOut, deaf, never_lost, opt_outs, paid_in_time, turned
 from keepstep_simulator.story import Fact, Found, Story, Violation
 
 __all__ = ["follows_the_address", "never_lost", "never_undone", "one_lane", "paid_in_time"]
@@ -20,12 +20,15 @@ def never_undone(story: Story) -> Found:
     """I5: nothing of ours takes an address from out to in without the person's own later opt-in.
 
     An opt-out that falls between our reading of the record and the answer of our write is a race that no client can
-    exclude: it must be repaired, which I6 and I10 see, and is no violation here.
+    exclude: it must be repaired, which I10 sees. One by a mailing stands in the reports of the mailings whatever we
+    write (CC facts 8): where these may be read it must be out again at the end.
     """
     reads: dict[tuple[str, str], int] = {}
     out_since: dict[tuple[str, str], int] = {}
     back: dict[tuple[str, str], int] = {}
     paths: dict[str, str] = {}
+    mailed: dict[tuple[str, str], int] = {}
+    raced: dict[tuple[str, str], Fact] = {}
     found: list[Violation] = []
     premise = 0
     for fact in story.of("OUT", "ACT", "EFF"):
@@ -36,17 +39,25 @@ def never_undone(story: Story) -> Found:
         elif fact.kind == "ACT":
             if fact.data["what"] == "person_opts_in":
                 back[fact.customer, fact.key] = fact.n
+                raced.pop((fact.customer, f"contact:{fact.key}"), None)
+            elif fact.data["what"] == "campaign_opt_out":
+                mailed[fact.customer, f"contact:{fact.key}"] = fact.n
         elif way := turned(fact):
             place = (fact.customer, fact.key)
             if way == "out":
                 # What we close ourselves was asked for earlier, on the other side: any return may have come since.
                 out_since[place] = fact.n if fact.data["actor"] not in OURS else -1
+                raced.pop(place, None)
                 premise += 1
             elif fact.data["actor"] in OURS and place in out_since and not _may_return(fact, back, out_since[place]):
                 read = reads.get((fact.customer, paths.get(fact.data["call"], "")), fact.n)
                 if out_since[place] < read:
                     found.append(Violation("I5", fact.n, f"{fact.key} was taken back in by {fact.data['actor']}"))
-    return found, premise
+                elif mailed.get(place, -1) >= out_since[place] - 1 >= 0:
+                    raced[place] = fact
+    unseen = deaf(story)
+    left = [fact for (customer, _), fact in raced.items() if customer not in unseen]
+    return [*found, *(Violation("I5", fact.n, f"{fact.key} was taken back in, and stayed in") for fact in left)], premise
 
 
 def _may_return(fact: Fact, back: dict[tuple[str, str], int], out_since: int) -> bool:
