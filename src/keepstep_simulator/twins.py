@@ -50,9 +50,11 @@ def plan(seed: int) -> Plan:
     return Plan(agitation=0.0, chaos=Chaos(seed), mishaps=False, only=Without({"visitor", "operator"}))
 
 
-def played(seed: int, differ: Callable[[Simulation], None] | None = None) -> Simulation:
+def played(
+    seed: int, differ: Callable[[Simulation], None] | None = None, made: Callable[[int], Plan] = plan
+) -> Simulation:
     """One run, to its end. Nobody replays what was given up: it must show."""
-    sim = Simulation(seed, plan(seed))
+    sim = Simulation(seed, made(seed))
     sim.nets = replace(sim.nets, operator="connects")
     if differ is not None:
         differ(sim)
@@ -60,10 +62,12 @@ def played(seed: int, differ: Callable[[Simulation], None] | None = None) -> Sim
     return sim
 
 
-def compared(twin: Twin, seed: int, first: Simulation | None = None) -> Found:
+def compared(
+    twin: Twin, seed: int, first: Simulation | None = None, made: Callable[[int], Plan] = plan
+) -> Found:
     """What differs between the two runs of a seed that must not, and how often the difference struck. `first`: the run
-    without it, where it is there already."""
-    one, other = first or played(seed), played(seed, twin.differ)
+    without it, where it is there already. `made`: what the seed is made of."""
+    one, other = first or played(seed, made=made), played(seed, twin.differ, made)
     found = []
     for customer in twin.whose(other):
         parts = [(standing(one.story, customer), standing(other.story, customer), "at the end")]

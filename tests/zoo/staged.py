@@ -4,25 +4,29 @@ Who and when is said here; the vendors' disputed facts, the order of things and 
 Moments count from the first night, when everybody has become a contact of Virtuous.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from keepstep.model.customer import Cadence, Policy
 from keepstep_sandbox import people as crowd
+from keepstep_sandbox.constant_contact.webhooks import SIGNATURE, sign
 from keepstep_sandbox.judge import fields
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
-from keepstep_sandbox.people import ORGANIZATION, Person
+from keepstep_sandbox.people import ACCOUNT, ORGANIZATION
+from keepstep_sandbox.week import ground
 from keepstep_sandbox.week import happenings as to
 from keepstep_sandbox.week import mail as mails
 from keepstep_sandbox.week import turns
 from keepstep_sandbox.week.scene import Scene
-from keepstep_simulator import disputes
+from keepstep_simulator import disputes, twins
 from keepstep_simulator.acts import Act
+from keepstep_simulator.arrival import Arrival
 from keepstep_simulator.chaos import Chaos
 from keepstep_simulator.run import Plan
 from keepstep_simulator.swarm import BACK, NEVER, TAGS_PREFIX, Nets
-from keepstep_simulator.town import Town
+from keepstep_simulator.town import OTHER_ACCOUNT, Town
 
 MINUTE, HOUR = 60.0, 3600.0
 CALM = {f"planted customer-0 {name}": 0.9 for name in ("match", "couple", "several_matches", "name_differs")}
@@ -280,3 +284,100 @@ def unstored(seed: int) -> Plan:
 def bulk(seed: int) -> Plan:
     """Staff tag two contacts at once, and webhooks tell of it."""
     return Plan(given={f"deed customer-{n} are_tagged?": 0.0 for n in (0, 1)}, nets=Nets(), chaos=Chaos(seed))
+
+
+def _asks_for_a_list(scene: Scene) -> Any:
+    scene.act(VIRTUOUS, "add_tag", name=fields.TAG_PREFIX + "Newest")
+    return to.staff(scene, scene.free(0), "staff_adds_tag", 0, tag_name=fields.TAG_PREFIX + "Newest")
+
+
+WRONG = staged(
+    does(15 * HOUR, _asks_for_a_list),
+    policy=Policy(contact_tags_prefix=TAGS_PREFIX, missing_lists="create"),
+    given={**CALM, "operator wrong_account customer-0?": 0.0, "operator wrong_account customer-0": 0.5},
+)
+
+
+# --- the brake, budgets, the door ---
+UNTAGGED = staged(
+    *(does((2 + n) * HOUR, to_one(to.is_untagged, n)) for n in range(5)),
+    policy=Policy(contact_tags_prefix=TAGS_PREFIX, brake_floor=1),
+    nets=Nets(operator="connects"),
+)
+
+
+def _spends(town: Town) -> None:
+    budget = town.world.virtuous._organizations[ORGANIZATION].budget
+    town.world.virtuous.spend(ORGANIZATION, budget.limit - 150, town.sim.loop.time())
+
+
+SPENT = staged(
+    *(Act(2 * HOUR + n * HOUR + 60, _spends) for n in range(3)), cadence=replace(SEEN, crm_changed=10 * MINUTE)
+)
+SPENT_BY_ONE = staged(
+    Act(2 * HOUR + 60, _spends),
+    does(2 * HOUR + 2 * MINUTE, to_one(to.is_renamed_last)),
+    Act(2 * HOUR + 15 * MINUTE, lambda town: to.is_opted_out(town.scene, town.scene.free(0)), town=1),
+    customers=2,
+    given=CALM | {name.replace("-0", "-1"): one for name, one in CALM.items()},
+)
+
+
+def _foreign(town: Town) -> Any:
+    hook = town.world.constant_contact._webhooks._hooks.get(ACCOUNT)
+    if hook is None:
+        return False
+    url, secret = hook
+    event = {"account_id": OTHER_ACCOUNT, "contact_id": town.ids[0], "event_type": "contact.updated"}
+    body = json.dumps([event]).encode()
+    headers = {"Content-Type": "application/json", SIGNATURE: sign(secret, body)}
+    arrival = Arrival(url=url, headers=headers, body=body, door=town.customer, tenant=town.customer, verified=False)
+    town.sim.loop.create_task(town.sim.comes(arrival))
+
+
+HINTS = Policy(contact_tags_prefix=TAGS_PREFIX, contact_webhooks=True)
+FOREIGN = staged(
+    Act(2 * HOUR, _foreign), policy=HINTS, nets=Nets(hints="come"), pinned={CC: {"contact_webhooks": "array"}}
+)
+
+
+def _not_found(town: Town) -> None:
+    town.world.faults.arm("404", vendor=CONSTANT_CONTACT, method="GET", path="/v3/contacts/")
+
+
+NOT_FOUND = staged(
+    Act(2 * HOUR - 1, _not_found),
+    does(2 * HOUR, to_one(to.edits_name)),
+    policy=HINTS,
+    nets=Nets(hints="come"),
+    pinned={CC: {"contact_webhooks": "object"}},
+)
+REPORTED = staged(
+    does(2 * HOUR, to_one(mails.opts_out_of_campaign)),
+    does(2 * HOUR + MINUTE, to_one(turns.is_explicit)),
+    pinned={CC: {"reports_scope": "granted"}},
+)
+
+
+def _odd_choice(scene: Scene) -> Any:
+    return ground.sets_field(scene, scene.free(0), "Shirt Size", "2XL")
+
+
+def _choice(how: str) -> Plans:
+    return staged(does(None, _odd_choice), does(2 * HOUR, to_one(to.edits_name)), pinned={V: {"unknown-option": how}})
+
+
+ODD_CHOICE, REFUSED_CHOICE = _choice("stored"), _choice("refused")
+AHEAD = staged(
+    *(does(n * 45 * MINUTE, edit(n, first_name=f"Name{n}")) for n in range(20)),
+    people=(26, 26),
+    cadence=None,
+    nets=Nets(sweep="off", crm_sweep="off", reconcile="off"),
+    only=twins.Without({"visitor", "operator"}),
+    given={**CALM, "twin skew at": 0.35, "twin skew until": 0.99, "twin skew": 0.75},
+)
+
+
+def refused(seed: int) -> Plan:
+    """Some writes are refused for good, and somebody replays them."""
+    return Plan(chaos=Chaos(seed, call_rate=0.1, kinds=("400",)), nets=Nets(operator="mends"), mishaps=False, agitation=0.0)
