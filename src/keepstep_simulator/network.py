@@ -30,7 +30,16 @@ _GATE = {
     "400": Response(400, {}, b'{"error_key":"bad_request","error_message":"This cannot be taken"}'),
 }
 FEW = 4  # rows of a small page: how many a vendor gives at most is its own affair
-_SILENT = {"status": None, "body": "", "date": "", "after": "", "arrived": None, "account": "", "granted": (), "hour": ()}
+_SILENT = {
+    "status": None,
+    "body": "",
+    "date": "",
+    "after": "",
+    "arrived": None,
+    "account": "",
+    "granted": (),
+    "hour": (),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,7 @@ def played(
     return sim
 
 
-def compared(
-    twin: Twin, seed: int, first: Simulation | None = None, made: Callable[[int], Plan] = plan
-) -> Found:
+def compared(twin: Twin, seed: int, first: Simulation | None = None, made: Callable[[int], Plan] = plan) -> Found:
     """What differs between the two runs of a seed that must not, and how often the difference struck. `first`: the run
     without it, where it is there already. `made`: what the seed is made of."""
     one, other = first or played(seed, made=made), played(seed, twin.differ, made)

@@ -104,7 +104,9 @@ def _spared(story: Story) -> list[Violation]:
         elif fact.data["vendor"] == VIRTUOUS and POLL in fact.data["path"]:
             since, until = low.get(place, (fact.t, fact.t))
             if since + ON_THE_WAY < fact.t < until:
-                found.append(Violation("I27", fact.n, f"{fact.customer}: a poll, though the rest of the hour is others'"))
+                found.append(
+                    Violation("I27", fact.n, f"{fact.customer}: a poll, though the rest of the hour is others'")
+                )
     return found
 
 

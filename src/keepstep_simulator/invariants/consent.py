@@ -57,7 +57,10 @@ def never_undone(story: Story) -> Found:
                     raced[place] = fact
     unseen = deaf(story)
     left = [fact for (customer, _), fact in raced.items() if customer not in unseen]
-    return [*found, *(Violation("I5", fact.n, f"{fact.key} was taken back in, and stayed in") for fact in left)], premise
+    return [
+        *found,
+        *(Violation("I5", fact.n, f"{fact.key} was taken back in, and stayed in") for fact in left),
+    ], premise
 
 
 def _may_return(fact: Fact, back: dict[tuple[str, str], int], out_since: int) -> bool:
