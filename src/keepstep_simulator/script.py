@@ -55,7 +55,7 @@ class Element:
 @dataclass(slots=True)
 class Script:
     """The dice of one seed, and what of its draws is played. `only`: the labels that may be
-    played; everything else is struck out, whatever it is. None: everything is played. `given`: draws that a plan says."""
+    played; everything else is struck out, whatever it is. None: everything is played. `given`: draws that are said."""
 
     seed: int
     only: frozenset[str] | None = None

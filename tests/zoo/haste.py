@@ -20,12 +20,12 @@ from tests.planted import (
     reading,
     writing,
 )
-from tests.zoo import staged
+from tests.zoo import staged, twins
 from tests.zoo.planting import Plant, listed
 
 _EXPECTED: dict[Plant, str] = {
     # reading
-    reading.processing_is_empty: "",
+    reading.processing_is_empty: "I22",
     reading.one_dialect_of_dates: "",
     reading.first_page_of_lists: "",
     reading.bounces_only: "",
@@ -43,7 +43,6 @@ _EXPECTED: dict[Plant, str] = {
     consent.a_hold_is_an_opt_out: "",
     consent.deleted_by_permission: "",
     consent.revived_is_back: "",
-    consent.any_opt_in_date: "",
     consent.closes_one_method: "",
     consent.lifts_what_staff_set: "",
     consent.every_false_is_an_opt_out: "",
@@ -77,8 +76,8 @@ _EXPECTED: dict[Plant, str] = {
     # the door, webhooks
     door.writes_in_the_handler: "",
     hearing.subscribed_again_and_nothing_more: "",
-    hearing.toggles_of_the_guide: "",
     # limits and grants
+    twins.down_for_one_is_down_for_all: "",
     limits.one_limiter_for_all: "",
     limits.retry_after_is_ignored: "",
     limits.one_kind_of_429: "",
@@ -106,7 +105,6 @@ _PLANS = {
     consent.a_hold_is_an_opt_out: staged.HELD,
     consent.deleted_by_permission: staged.DELETED,
     consent.revived_is_back: staged.REVIVED,
-    consent.any_opt_in_date: staged.OLD_OPT_IN,
     consent.closes_one_method: staged.SPOUSE,
     writing.person_of_what_changed: staged.KEPT,
     writing.opts_out_the_deleted: staged.DELETED_AND_SHUT,
@@ -119,7 +117,6 @@ _PLANS = {
     identity.father_is_son: staged.FATHER,
     identity.gone_is_gone: staged.MOVED,
     hearing.subscribed_again_and_nothing_more: staged.UNSUBSCRIBED,
-    hearing.toggles_of_the_guide: staged.UNTOGGLED,
     limits.one_limiter_for_all: staged.SPENT_BY_ONE,
 }
 HASTE = listed(_EXPECTED, _PLANS)

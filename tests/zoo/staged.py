@@ -39,17 +39,11 @@ READS = {CC: {"reports_scope": "granted"}}
 PUT = "PUT /v3/contacts/"
 
 # --- consent ---
-HELD = Staged(does(HOUR, one(turns.is_held)))
+HELD = Staged(does(HOUR, one(turns.is_held)), does(HOUR + MINUTE, one(to.edits_name)))
 DELETED = Staged(does(HOUR, one(to.is_deleted)))
 REVIVED = Staged(does(HOUR, one(to.is_deleted)), does(11 * HOUR, one(turns.comes_back)))
 RETURNED = Staged(
     does(HOUR, one(to.opts_out)), does(15 * HOUR, one(to.opts_in)), pinned={CC: {"date_dialect": "offset"}}
-)
-OLD_OPT_IN = Staged(
-    does(HOUR, one(to.opts_in)),
-    does(2 * HOUR, one(to.opts_out)),
-    does(12 * HOUR, one(to.opts_in)),
-    pinned={CC: {"resubscribe_moves_opt_in_date": "no"}},
 )
 OUT_UNREAD = Staged(
     *(does((2 + place) * HOUR, one(to.opts_out, place)) for place in range(4)),
@@ -142,11 +136,6 @@ def _unsubscribed(town: Town) -> None:
     town.world.virtuous._organizations[ORGANIZATION].subscriptions.clear()
 
 
-def _untoggled(town: Town) -> None:
-    for subscription in town._subscriptions():
-        subscription.fields["contactUpdate"] = False
-
-
 def _unheard(*acts: Act, after: float) -> Staged:
     """Nothing but webhooks tells what staff do, and they end."""
     done = (does(after, one(to.is_renamed_last)), does(after, one(to.is_opted_out, 1)))
@@ -156,7 +145,6 @@ def _unheard(*acts: Act, after: float) -> Staged:
 
 UNSUBSCRIBED = _unheard(Act(2 * HOUR, _unsubscribed), after=3 * HOUR)
 UNSUBSCRIBED_LONG = _unheard(Act(2 * HOUR, _unsubscribed), after=14 * HOUR)
-UNTOGGLED = _unheard(Act(2 * HOUR, _untoggled), after=14 * HOUR)
 HINTED = {"policy": replace(ROUTE, contact_webhooks=True), "nets": Nets(hints="come")}
 
 

@@ -2,7 +2,7 @@
 final records) and on what was sent (OUT), never on what the product believes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,6 @@ def never_undone(story: Story) -> Found:
     out_since: dict[tuple[str, str], int] = {}
     back: dict[tuple[str, str], int] = {}
     paths: dict[str, str] = {}
-    mailed: dict[tuple[str, str], int] = {}
-    raced: dict[tuple[str, str], Fact] = {}
     found: list[Violation] = []
     premise = 0
     for fact in story.of("OUT", "ACT", "EFF"):
@@ -39,28 +37,40 @@ def never_undone(story: Story) -> Found:
         elif fact.kind == "ACT":
             if fact.data["what"] == "person_opts_in":
                 back[fact.customer, fact.key] = fact.n
-                raced.pop((fact.customer, f"contact:{fact.key}"), None)
-            elif fact.data["what"] == "campaign_opt_out":
-                mailed[fact.customer, f"contact:{fact.key}"] = fact.n
         elif way := turned(fact):
             place = (fact.customer, fact.key)
             if way == "out":
                 # What we close ourselves was asked for earlier, on the other side: any return may have come since.
                 out_since[place] = fact.n if fact.data["actor"] not in OURS else -1
-                raced.pop(place, None)
                 premise += 1
             elif fact.data["actor"] in OURS and place in out_since and not _may_return(fact, back, out_since[place]):
                 read = reads.get((fact.customer, paths.get(fact.data["call"], "")), fact.n)
                 if out_since[place] < read:
                     found.append(Violation("I5", fact.n, f"{fact.key} was taken back in by {fact.data['actor']}"))
-                elif mailed.get(place, -1) >= out_since[place] - 1 >= 0:
-                    raced[place] = fact
-    unseen = deaf(story)
-    left = [fact for (customer, _), fact in raced.items() if customer not in unseen]
-    return [
-        *found,
-        *(Violation("I5", fact.n, f"{fact.key} was taken back in, and stayed in") for fact in left),
-    ], premise
+    return [*found, *_left_in(story, {one.n for one in found})], premise
+
+
+def _left_in(story: Story, known: set[int]) -> Iterator[Violation]:
+    """Whom a race took back in though the person had followed a mail's link, and who is in to the end. `known`: what is
+    no race."""
+    mailed: set[tuple[str, str]] = set()
+    raced: dict[tuple[str, str], Fact] = {}
+    for fact in story.of("ACT", "EFF"):
+        place = (fact.customer, f"contact:{fact.key}" if fact.kind == "ACT" else fact.key)
+        if fact.kind == "EFF":
+            way = turned(fact)
+            if way == "in" and fact.data["actor"] in OURS and place in mailed:
+                raced[place] = fact
+            elif way:
+                raced.pop(place, None)
+        elif fact.data["what"] == "campaign_opt_out":
+            mailed.add(place)
+        elif fact.data["what"] == "person_opts_in":
+            mailed.discard(place)
+    unheard = deaf(story)
+    for (customer, record), fact in raced.items():
+        if customer not in unheard and fact.n not in known:
+            yield Violation("I5", fact.n, f"{record} was taken back in, and stayed in")
 
 
 def _may_return(fact: Fact, back: dict[tuple[str, str], int], out_since: int) -> bool:
