@@ -27,6 +27,7 @@ _EXPECTED: dict[Plant, str] = {
     # reading
     reading.processing_is_empty: "I22",
     reading.one_dialect_of_dates: "",
+    reading.always_the_largest_page: "",
     reading.first_page_of_lists: "",
     reading.bounces_only: "",
     reading.bounces_without_codes: "",
