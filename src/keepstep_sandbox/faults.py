@@ -122,6 +122,8 @@ KINDS: Mapping[str, Kind] = {
     "throttled": _refused(429, {"error_key": "throttled", "error_message": "Too Many Requests"}),
     "quota_exceeded": _refused(429, {"error_key": "quota_exceeded", "error_message": "Limit Exceeded"}),
     "rate_limited": _rate_limited,
+    "202": _refused(202, {}),  # what is asked for is still worked out (CC facts 5.1)
+    "404": _refused(404),
     "500": _refused(500, {"message": "An error has occurred."}),
     "502": _refused(502),
     "503": _refused(503),

@@ -30,7 +30,16 @@ _GATE = {
     "400": Response(400, {}, b'{"error_key":"bad_request","error_message":"This cannot be taken"}'),
 }
 FEW = 4  # rows of a small page: how many a vendor gives at most is its own affair
-_SILENT = {"status": None, "body": "", "date": "", "after": "", "arrived": None, "account": "", "granted": ()}
+_SILENT = {
+    "status": None,
+    "body": "",
+    "date": "",
+    "after": "",
+    "arrived": None,
+    "account": "",
+    "granted": (),
+    "hour": (),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,7 @@ class Network:
         if kind in ("reset_before", "rate_limited", "throttled", "500", "503", "truncated") and not whole:
             town.world.faults.arm(kind, seconds=seconds)
         town.catch_up()
+        town.acts.call(f"{request.method} {request.path}")
         if fault in _GATE:
             return _GATE[fault]
         response = town.world.call(vendor, _small(vendor, request) if self._sim.nets.pages == "small" else request)
@@ -153,6 +163,7 @@ class Network:
             "body": "" if met.granted else body.decode("utf-8", "replace"),
             "date": headers.get("date", ""),
             "after": headers.get("retry-after", ""),
+            "hour": tuple(headers.get(f"x-ratelimit-{name}", "") for name in ("remaining", "limit", "reset")),
         }
         process.tell("RSP", number, customer, **said, **seen, known=known)
         return HttpAnswer(status, headers, body)

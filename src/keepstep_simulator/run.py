@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from keepstep.model.customer import Cadence, Policy
@@ -13,6 +13,7 @@ from keepstep_sandbox.people import ACCOUNT, ORGANIZATION, Person
 from keepstep_sandbox.people import ZONE as WEEK_ZONE
 from keepstep_sandbox.world import START, next_midnight
 from keepstep_simulator import disputes, holding, marks, swarm
+from keepstep_simulator.acts import Act
 from keepstep_simulator.arrival import Arrival
 from keepstep_simulator.chaos import Chaos
 from keepstep_simulator.disk import Disk
@@ -43,7 +44,8 @@ class Plan:
     `people` (least, most) are for each customer. `deeds`: whether anybody does anything. `mishaps`: whether anything
     befalls the process beside what `chaos` says. `week`: the stand-ins' own week instead of drawn deeds.
     `only`: the labels of the script that are played, if not all (script.py).
-    `crowd`: these people and nobody else, and nothing happens but what a caller does (hands.py).
+    `crowd`: these people and nobody else, and nothing happens but what a caller does (hands.py). `acts`: what is done
+    beside everything drawn. `given`: draws by label that are what they are said to be.
     `server`: URL of a PostgreSQL that is the disk (server.py); empty: SQLite in memory.
     """
 
@@ -61,6 +63,8 @@ class Plan:
     week: bool = False
     only: frozenset[str] | None = None
     crowd: tuple[Person, ...] = ()
+    acts: tuple[Act, ...] = ()
+    given: Mapping[str, float] = field(default_factory=dict)
     server: str = ""
 
 
@@ -98,7 +102,7 @@ class Simulation:
     def __init__(self, seed: int, plan: Plan) -> None:
         dice = stream(seed, "simulation")
         self.seed, self.plan = seed, plan
-        self.script = Script(seed, plan.only)
+        self.script = Script(seed, plan.only, given=plan.given)
         self.loop = SeededLoop(Turns(self.script), START)  # type: ignore[abstract]
         self.script.clock = self.loop.time
         self.story = Story()
@@ -169,6 +173,7 @@ class Simulation:
         assert self.process is not None
         for town in self.towns:
             holding.begin(Holding(town.customer, operates=True))
+            town.acts.begin()
             await town.connect(self.process)
             town.plan()
         self.chaos.begin()

@@ -55,7 +55,7 @@ class Element:
 @dataclass(slots=True)
 class Script:
     """The dice of one seed, and what of its draws is played. `only`: the labels that may be
-    played; everything else is struck out, whatever it is. None: everything is played."""
+    played; everything else is struck out, whatever it is. None: everything is played. `given`: draws that are said."""
 
     seed: int
     only: frozenset[str] | None = None
@@ -63,6 +63,7 @@ class Script:
     played: dict[str, Element] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _moment: tuple[float, int] = (0.0, 0)
+    given: Mapping[str, float] = field(default_factory=dict)
 
     def plays(self, label: str, at: float | None = None, **what: Any) -> bool:
         """Whether an element that was drawn is played; those that are, are remembered. `at`: now, unless said."""
@@ -78,6 +79,8 @@ class Script:
 
     def draw(self, label: str) -> float:
         """A number in [0, 1) that depends on the seed and the label alone."""
+        if label in self.given:
+            return self.given[label]
         digest = hashlib.blake2b(f"{self.seed}:{label}".encode("utf-8", "surrogatepass"), digest_size=7).digest()
         return int.from_bytes(digest, "big") / _WHOLE
 

@@ -15,6 +15,7 @@ from keepstep_sandbox.people import ACCOUNT, ORGANIZATION
 from keepstep_sandbox.week import Week, ground, mail
 from keepstep_sandbox.week.scene import Scene
 from keepstep_sandbox.world import START, World
+from keepstep_simulator.acts import Acts
 from keepstep_simulator.arrival import Arrival
 from keepstep_simulator.deeds import Deed, drawn, planted
 from keepstep_simulator.script import standing
@@ -72,6 +73,7 @@ class Town:
         self._deeds = [deed for deed in drawn if not deed.agitated]
         self._lurking = [deed for deed in drawn if deed.agitated]
         self._timer: Any = None
+        self.acts = Acts(self, tuple(one for one in sim.plan.acts if one.town == number))
         self.drain()
 
     def _drawn(self) -> Iterable[Deed]:

@@ -53,9 +53,9 @@ def plan(seed: int) -> Plan:
     return Plan(agitation=0.0, chaos=Chaos(seed), mishaps=False, only=Without({"visitor", "operator"}))
 
 
-def played(seed: int, *changes: Callable[[Simulation], None] | None) -> Simulation:
+def played(seed: int, *changes: Callable[[Simulation], None] | None, made: Callable[[int], Plan] = plan) -> Simulation:
     """One run, to its end. Nobody replays what was given up: it must show."""
-    sim = Simulation(seed, plan(seed))
+    sim = Simulation(seed, made(seed))
     sim.nets = replace(sim.nets, operator="connects")
     for change in changes:
         if change is not None:
@@ -64,11 +64,11 @@ def played(seed: int, *changes: Callable[[Simulation], None] | None) -> Simulati
     return sim
 
 
-def compared(twin: Twin, seed: int, first: Simulation | None = None) -> Found:
+def compared(twin: Twin, seed: int, first: Simulation | None = None, made: Callable[[int], Plan] = plan) -> Found:
     """What differs between the two runs of a seed that must not, and how often the difference struck. `first`: the run
-    without anything, where it is there already."""
-    one = first if first and not twin.both else played(seed, twin.both)
-    other = played(seed, twin.both, twin.differ)
+    without anything, where it is there already. `made`: what the seed is made of."""
+    one = first if first and not twin.both else played(seed, twin.both, made=made)
+    other = played(seed, twin.both, twin.differ, made=made)
     found = []
     for customer in twin.whose(other):
         parts = [(standing(one.story, customer, twin.but), standing(other.story, customer, twin.but), "at the end")]

@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from docs import simulated
+from keepstep.model import decide
 from keepstep_simulator import story
 from keepstep_simulator.invariants import INVARIANTS
 from keepstep_simulator.twins import TWINS
 from tests.zoo import ZOO, classics, evaluating, recipes
 from tests.zoo.evaluating import Hunt
 from tests.zoo.planting import SEEDS, Planted
-
-pytestmark = pytest.mark.skip(reason="the zoo was played with ten seeds a mistake only; its tables are not made yet")
 
 ENOUGH = 60
 BY_NAME = {one.name: one for one in ZOO}
@@ -54,17 +53,17 @@ def spins(patch: pytest.MonkeyPatch) -> None:
     right = story.Story.tell
 
     def tell(self: Any, *given: Any, **data: Any) -> Any:
-        while True:
+        told = right(self, *given, **data)
+        while told.kind == "TX":
             right(self, *given, **data)
+        return told
 
     patch.setattr(story.Story, "tell", tell)
 
 
 def misfit(patch: pytest.MonkeyPatch) -> None:
     """A mistake that does not fit the product any more."""
-    from keepstep.submit import decided
-
-    patch.setattr(decided, "decide", lambda _party: None)
+    patch.setattr(decide, "returned", lambda: None)
 
 
 def test_a_mistake_that_goes_on_for_ever_comes_to_an_end() -> None:

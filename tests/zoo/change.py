@@ -9,6 +9,7 @@ from keepstep.queue import jobs, slots
 from keepstep.state import chain
 from keepstep.submit.calls import _Tally
 from tests.planted import forgetting
+from tests.zoo import plans
 
 
 def decides_before_it_reads(patch: MonkeyPatch) -> None:
@@ -45,3 +46,6 @@ def ends_untold(patch: MonkeyPatch) -> None:
 def every_row_is_the_first(patch: MonkeyPatch) -> None:
     """I41: rows of the ledger are sealed for themselves, and nobody sees that one is missing."""
     patch.setattr(chain, "head", lambda _tx, _customer_id: "")
+
+
+PLANS = {decides_before_it_reads: plans.restored}

@@ -89,8 +89,9 @@ def played(planted: Planted, seed: int) -> tuple[list[Violation], set[str]]:
 def violations(planted: Planted, seed: int) -> list[Violation]:
     """What a seed that is made for this mistake breaks, in the product as it is now."""
     if planted.pairs:
-        first = twins.played(seed)
-        return [one for twin in TWINS if twin.id in planted.invariants for one in compared(twin, seed, first)[0]]
+        made = planted.plan or twins.plan
+        first = twins.played(seed, made=made)
+        return [one for twin in TWINS if twin.id in planted.invariants for one in compared(twin, seed, first, made)[0]]
     return list(simulate(seed, planted.made(seed)).violations)
 
 

@@ -12,6 +12,7 @@ from keepstep.wire.signature import verify
 from keepstep_simulator.chaos import Chaos
 from keepstep_simulator.run import Plan
 from tests.planted import door
+from tests.zoo import plans
 
 
 def acknowledged_before_stored(patch: MonkeyPatch) -> None:
@@ -44,4 +45,4 @@ def _failing(seed: int) -> Plan:
     return Plan(chaos=Chaos(seed, commit_rate=0.02))
 
 
-PLANS = {acknowledged_before_stored: _failing}
+PLANS = {acknowledged_before_stored: _failing, first_of_many: plans.tagged_together}

@@ -1,11 +1,10 @@
 """What seeds are made of that are made for a mistake: more of what it takes, or fewer nets that catch it before."""
 
-from keepstep.model.customer import Policy
 from keepstep_sandbox.log import CONSTANT_CONTACT
 from keepstep_sandbox.people import Person, phone_number
 from keepstep_simulator.chaos import Chaos
 from keepstep_simulator.run import Plan
-from keepstep_simulator.swarm import BACK, Nets
+from keepstep_simulator.swarm import Nets
 
 WORK = {"kind": "work", "street": "9 Office Park", "city": "Tempe", "state": "AZ", "postal_code": "85281"}
 HOME = {"kind": "home", "street": "1 Elm Street", "city": "Mesa", "state": "AZ", "postal_code": "85201"}
@@ -22,19 +21,9 @@ def plain(seed: int) -> Plan:
     return Plan(customers=1, crowd=people, chaos=Chaos(seed), nights=2, switches={})
 
 
-def week(seed: int) -> Plan:
-    """The stand-ins' own week, in which everything happens that an integration does not expect."""
-    return Plan(customers=1, people=(40, 40), chaos=Chaos(seed), week=True)
-
-
 def beside(_seed: int) -> Plan:
     """Two workers, and tokens that end often."""
     return Plan(nets=Nets(workers="two"), switches={CONSTANT_CONTACT: {"access_token_lifetime": "short"}})
-
-
-def failing(seed: int) -> Plan:
-    """The disk fails now and then."""
-    return Plan(chaos=Chaos(seed, commit_rate=0.05))
 
 
 def lost(seed: int) -> Plan:
@@ -42,7 +31,18 @@ def lost(seed: int) -> Plan:
     return Plan(chaos=Chaos(seed, call_rate=0.15, kinds=("reset_after",)))
 
 
-def pressing(_seed: int) -> Plan:
-    """Fields go back, and people and staff act between two calls of ours that belong together."""
-    policy = Policy(contact_tags_prefix="CC tag: ", fields_to_audience=BACK)
-    return Plan(policy=policy, agitation=1.0, people=(16, 16), mishaps=False)
+def restored(seed: int) -> Plan:
+    """An older disk is put back, and nothing else befalls the process."""
+    given = {"mishaps restores": 0.99, "mishaps skews": 0.0, "mishaps pauses": 0.0}
+    return Plan(given=given, chaos=Chaos(seed), nets=Nets())
+
+
+def unstored(seed: int) -> Plan:
+    """Tokens end often, and the disk fails often."""
+    kind = {"access_token_lifetime": "short", "refresh_mode": "rotating", "refresh_grace": "0"}
+    return Plan(customers=1, people=(4, 4), chaos=Chaos(seed, commit_rate=0.1), switches={CONSTANT_CONTACT: kind})
+
+
+def tagged_together(seed: int) -> Plan:
+    """Staff tag two contacts at once, and webhooks tell of it."""
+    return Plan(given={f"deed customer-{one} are_tagged?": 0.0 for one in (0, 1)}, nets=Nets(), chaos=Chaos(seed))

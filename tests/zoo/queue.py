@@ -13,6 +13,7 @@ from keepstep.schema.tables import entry
 from keepstep.submit import calls
 from keepstep_simulator.chaos import Chaos
 from keepstep_simulator.run import Plan
+from keepstep_simulator.swarm import Nets
 
 
 def taken_is_gone(patch: MonkeyPatch) -> None:
@@ -59,6 +60,12 @@ def _refusing(seed: int) -> Plan:
     return Plan(chaos=Chaos(seed, call_rate=0.3, kinds=("400",)))
 
 
+def _replayed(seed: int) -> Plan:
+    """Some writes are refused for good, and somebody replays them."""
+    chaos = Chaos(seed, call_rate=0.1, kinds=("400",))
+    return Plan(chaos=chaos, nets=Nets(operator="mends"), mishaps=False, agitation=0.0)
+
+
 def _busy(seed: int) -> Plan:
     return Plan(chaos=Chaos(seed, call_rate=0.1, kinds=("429",)))
 
@@ -67,4 +74,4 @@ def _failing(seed: int) -> Plan:
     return Plan(chaos=Chaos(seed, commit_rate=0.02))
 
 
-PLANS = {opt_outs_die: _refusing, come_later_means_now: _busy, worker_that_dies: _failing}
+PLANS = {nobody_is_woken: _replayed, opt_outs_die: _refusing, come_later_means_now: _busy, worker_that_dies: _failing}

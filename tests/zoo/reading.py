@@ -6,11 +6,9 @@ from typing import Any
 from pytest import MonkeyPatch
 
 from keepstep.connectors.constant_contact import source
-from keepstep.model.customer import Policy
 from keepstep.state import brake
-from keepstep_simulator.run import Plan
-from keepstep_simulator.swarm import TAGS_PREFIX
 from tests.planted import reading
+from tests.zoo import staged
 
 
 def updated_after_only(patch: MonkeyPatch) -> None:
@@ -43,9 +41,4 @@ def any_account_will_do(patch: MonkeyPatch) -> None:
     reading.any_account_will_do(patch)
 
 
-def narrow(_seed: int) -> Plan:
-    """A brake that lets one inferred change a day pass: ten people seldom do more."""
-    return Plan(policy=Policy(contact_tags_prefix=TAGS_PREFIX, brake_floor=1))
-
-
-PLANS = {a_limit_of_a_turn: narrow}
+PLANS = {a_limit_of_a_turn: staged.UNTAGGED, any_account_will_do: staged.WRONG_ACCOUNT}

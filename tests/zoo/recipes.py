@@ -7,7 +7,7 @@ from pytest import MonkeyPatch
 
 from keepstep.web import door as web_door
 from tests.planted import door, granting, limits, mapping, reading, writing
-from tests.zoo import plans
+from tests.zoo import plans, staged
 from tests.zoo.planting import Plant, listed
 
 
@@ -49,6 +49,10 @@ _PLANS = {
     mapping.country_is_us: plans.plain,
     mapping.first_address: plans.plain,
     granting.a_token_manager_beside: plans.beside,
+    reading.gone_is_deleted: staged.NOT_FOUND,
+    door.account_in_the_body: staged.FOREIGN,
+    mapping.undefined_list: staged.FRESH_LIST,
+    limits.budget_is_a_constant: staged.SPENT,
 }
 RECIPES = listed(_EXPECTED, _PLANS)
 # Every trap to its mistake, wherever in the zoo it stands.

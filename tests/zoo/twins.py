@@ -1,4 +1,4 @@
-"""Mistakes that only a pair of runs can show: one each for I3, I31 and I37.
+"""Mistakes that only a pair of runs can show: one each for I3 and I37, and one for I31, which waits: haste.py has it.
 
 `TWINS` names the statement of each; keepstep_simulator.twins plays two runs of a seed at a time.
 """

@@ -202,8 +202,8 @@ class OAuthGrant:
         return Client(client_id, secret)
 
     def look(self, tx: Connection, held: Drawer, _known: Known) -> None:
-        """Take what a transaction has read anyway of this customer's secrets, where it is time to look, or where somebody
-        has stored others: they may lead to another account. What is wrong with it shows when a token is asked for."""
+        """Take what a transaction has read anyway of this customer's secrets, where it is time to look or others are
+        stored: they may lead to another account. What is wrong with it shows when a token is asked for."""
         now, sealed = self.clock.now(), held.sealed(self.platform, _KEPT)
         early = self._held is not None and now - self._read_at <= _REREAD_SECONDS
         if self._alone.locked() or (early and sealed == self._sealed):

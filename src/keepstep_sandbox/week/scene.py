@@ -69,6 +69,10 @@ class Scene:
             self._shared[fresh] = {what}
         return fresh
 
+    def free(self, place: int) -> int:
+        """Somebody nothing else happens to, by place among them; they stay free."""
+        return self._free[place]
+
     @property
     def spare(self) -> int:
         """How many there are to whom nothing happens."""

@@ -3,12 +3,14 @@
 from collections import Counter
 
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
-from keepstep_simulator.story import Found, Story, Violation
+from keepstep_simulator.story import Fact, Found, Story, Violation
 
 # CC facts 3.1: calls in any second and in a UTC day for an application key, and the token endpoint's own limit.
 A_SECOND, A_DAY, TOKENS_A_SECOND = 4, 10_000, 1
 # Virtuous facts 4 state two limits of an organization's clock hour; whoever keeps the lower one keeps both.
 AN_HOUR = 1500
+# The same: so much of it is left to the nonprofit's other integrations, for all but consent.
+HEADROOM, POLL, ON_THE_WAY = 0.2, "/Query", 60.0
 SECOND, HOUR, DAY = 1.0, 3600.0, 86_400.0
 # When a call arrived at the server, and the number of the fact that tells it.
 Arrivals = list[tuple[float, int]]
@@ -18,7 +20,7 @@ _TOKENS = "tokens"
 def within(story: Story) -> Found:
     """I27: in arrival times at the server, all processes together, no more calls than the vendors allow: at Constant
     Contact 4 in any second and 10,000 in any UTC day for the application key, one a second at its token endpoint, at
-    Virtuous what the clock hour of an organization holds.
+    Virtuous what the clock hour of an organization holds, of which the last fifth is left to others.
 
     The settings of a seed name one application key for all customers, so all of them count together, although each has
     a stand-in of its own. The day is never used up by so few people: what proves it is that the count in the store,
@@ -32,6 +34,7 @@ def within(story: Story) -> Found:
     found += [*_in_windows(calls, DAY, A_DAY), *_uncounted(story, calls)]
     for organization in sorted(arrivals):
         found += _in_windows(arrivals[organization], HOUR, AN_HOUR)
+    found += _spared(story)
     return found, len(_crowded(calls, A_SECOND - 1)) + len(tokens)
 
 
@@ -84,6 +87,43 @@ def _uncounted(story: Story, calls: Arrivals) -> list[Violation]:
         for day, count in sorted(arrived.items())
         if counted[day] < count
     ]
+
+
+def _spared(story: Story) -> list[Violation]:
+    """Polls, which are never consent's, that go out after the answers said how little of the hour is left. Each process
+    learns it by itself; our clock says when the hour ends."""
+    low: dict[tuple[int, str], tuple[float, float]] = {}
+    found: list[Violation] = []
+    for fact in story.of("OUT", "RSP", "OPERATE") if not story.count("SKEW") else ():
+        place = (fact.process, fact.customer)
+        if fact.kind == "OPERATE":
+            low = {key: ends for key, ends in low.items() if key[1] != fact.customer}
+        elif fact.kind == "RSP":
+            if all(hour := fact.data.get("hour", ())):
+                _learnt(low, place, fact, *map(float, hour))
+        elif fact.data["vendor"] == VIRTUOUS and POLL in fact.data["path"]:
+            since, until = low.get(place, (fact.t, fact.t))
+            if since + ON_THE_WAY < fact.t < until:
+                found.append(
+                    Violation("I27", fact.n, f"{fact.customer}: a poll, though the rest of the hour is others'")
+                )
+    return found
+
+
+def _learnt(
+    low: dict[tuple[int, str], tuple[float, float]],
+    place: tuple[int, str],
+    fact: Fact,
+    *hour: float,
+) -> None:
+    """What an answer says of the hour: how many calls are left, of how many, until when."""
+    if hour:
+        remaining, limit, reset = hour
+        if remaining < HEADROOM * limit:
+            since, until = low.get(place, (fact.t, reset))
+            low[place] = (since if until == reset else fact.t, reset)
+        else:
+            low.pop(place, None)
 
 
 def _counted(story: Story) -> Counter[int]:

@@ -2,7 +2,7 @@
 final records) and on what was sent (OUT), never on what the product believes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from keepstep_sandbox.judge.fields import is_email
 from keepstep_sandbox.log import CONSTANT_CONTACT, VIRTUOUS
 from keepstep_simulator.invariants.lines import in_order
 from keepstep_simulator.invariants.people import ADDRESS, DELETED, IN, OURS, OUT, PERMISSION, Past, address
-from keepstep_simulator.invariants.promptly import OptOut, never_lost, opt_outs, paid_in_time, turned
+from keepstep_simulator.invariants.promptly import OptOut, deaf, never_lost, opt_outs, paid_in_time, turned
 from keepstep_simulator.story import Fact, Found, Story, Violation
 
 __all__ = ["follows_the_address", "never_lost", "never_undone", "one_lane", "paid_in_time"]
@@ -20,7 +20,8 @@ def never_undone(story: Story) -> Found:
     """I5: nothing of ours takes an address from out to in without the person's own later opt-in.
 
     An opt-out that falls between our reading of the record and the answer of our write is a race that no client can
-    exclude: it must be repaired, which I6 and I10 see, and is no violation here.
+    exclude: it must be repaired, which I10 sees. One by a mailing stands in the reports of the mailings whatever we
+    write (CC facts 8): where these may be read it must be out again at the end.
     """
     reads: dict[tuple[str, str], int] = {}
     out_since: dict[tuple[str, str], int] = {}
@@ -46,7 +47,30 @@ def never_undone(story: Story) -> Found:
                 read = reads.get((fact.customer, paths.get(fact.data["call"], "")), fact.n)
                 if out_since[place] < read:
                     found.append(Violation("I5", fact.n, f"{fact.key} was taken back in by {fact.data['actor']}"))
-    return found, premise
+    return [*found, *_left_in(story, {one.n for one in found})], premise
+
+
+def _left_in(story: Story, known: set[int]) -> Iterator[Violation]:
+    """Whom a race took back in though the person had followed a mail's link, and who is in to the end. `known`: what is
+    no race."""
+    mailed: set[tuple[str, str]] = set()
+    raced: dict[tuple[str, str], Fact] = {}
+    for fact in story.of("ACT", "EFF"):
+        place = (fact.customer, f"contact:{fact.key}" if fact.kind == "ACT" else fact.key)
+        if fact.kind == "EFF":
+            way = turned(fact)
+            if way == "in" and fact.data["actor"] in OURS and place in mailed:
+                raced[place] = fact
+            elif way:
+                raced.pop(place, None)
+        elif fact.data["what"] == "campaign_opt_out":
+            mailed.add(place)
+        elif fact.data["what"] == "person_opts_in":
+            mailed.discard(place)
+    unheard = deaf(story)
+    for (customer, record), fact in raced.items():
+        if customer not in unheard and fact.n not in known:
+            yield Violation("I5", fact.n, f"{record} was taken back in, and stayed in")
 
 
 def _may_return(fact: Fact, back: dict[tuple[str, str], int], out_since: int) -> bool:

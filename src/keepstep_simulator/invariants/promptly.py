@@ -59,7 +59,7 @@ def opt_outs(story: Story, past: Past) -> Iterator[OptOut]:
     """What people and staff did on both sides: opt-outs, complaints, deletions, bounces of the address that is mailed
     to (of one that the person has left, nothing follows). Where the account grants no reports nobody hears of those."""
     mailed: dict[str, int] = {}
-    deaf = _deaf(story)
+    unheard = deaf(story)
     for fact in story.of("EFF", "ACT"):
         if fact.kind == "ACT":
             if fact.data["what"] == "send_campaign":
@@ -67,7 +67,7 @@ def opt_outs(story: Story, past: Past) -> Iterator[OptOut]:
             elif fact.data["what"] == "bounce" and fact.data["data"].get("code") in BOUNCES:
                 then, now = mailed.get(fact.customer, fact.n), fact.n
                 same = past.address(fact.customer, fact.key, then) == past.address(fact.customer, fact.key, now)
-                if same and fact.customer not in deaf:
+                if same and fact.customer not in unheard:
                     yield OptOut(fact, fact.key, "reports")
         elif fact.data["actor"] not in OURS and _ends(fact):
             kind, _, number = fact.key.partition(":")
@@ -77,7 +77,7 @@ def opt_outs(story: Story, past: Past) -> Iterator[OptOut]:
                 yield OptOut(fact, *((fact.key, "crm") if kind == "method" else (number, "opted_out")))
 
 
-def _deaf(story: Story) -> set[str]:
+def deaf(story: Story) -> set[str]:
     """To whom the vendor refuses the reports (CC facts 8)."""
     asked = {fact.key for fact in story.of("OUT") if fact.data["path"].startswith(("/v3/emails", "/v3/reports"))}
     return {one.customer for one in story.of("RSP") if one.data["status"] == 403 and one.key in asked}

@@ -308,13 +308,16 @@ def _inferred(fact: Fact, brake: _Brake) -> str:
 def bound_account(story: Story) -> Found:
     """I26: a connection is bound to the account that it led to first; when it leads elsewhere nothing is written."""
     bound: dict[tuple[str, str], str] = {}
+    calls: dict[str, Fact] = {}
     found, premise = list[Violation](), 0
-    for fact in story.of("OUT", "OPERATE"):
+    for fact in story.of("OUT", "RSP", "OPERATE"):
         if fact.kind == "OPERATE":
             premise += fact.key == "wrong_account"
-            continue
-        account = fact.data.get("account", "")
-        first = bound.setdefault((fact.customer, fact.data["vendor"]), account) if account else account
-        if fact.data["write"] and account != first:
-            found.append(Violation("I26", fact.n, f"{fact.data['path']}: written to {account}, bound to {first}"))
+        elif fact.kind == "OUT":
+            calls[fact.key] = fact
+        elif account := fact.data["account"]:  # whose account it was is known where the call arrived
+            call = calls[fact.key]
+            first = bound.setdefault((call.customer, call.data["vendor"]), account)
+            if call.data["write"] and account != first:
+                found.append(Violation("I26", call.n, f"{call.data['path']}: written to {account}, bound to {first}"))
     return found, premise

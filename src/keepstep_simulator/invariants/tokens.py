@@ -110,8 +110,8 @@ def _back(grants: dict[str, _Grant]) -> None:
 
 def one_in_flight(story: Story) -> Found:
     """I33: one refresh in flight for a customer over all processes. A grant is called dead only after the vendor has
-    refused every refresh token that is stored (avoidable re-authorizations: none), and its owner is told within five
-    minutes.
+    refused every refresh token that is stored and every one that has arrived in the process that calls it so (avoidable
+    re-authorizations: none), and its owner is told within five minutes.
 
     Whose answer never came is in flight for as long as a call may take. That nobody else is touched is I29 and I30.
     """
@@ -142,6 +142,7 @@ class _Watch:
     dead: dict[str, Fact] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
+    arrived: dict[str, Fact] = field(default_factory=dict)
     known: bool = True
 
     def begin(self) -> None:
@@ -150,6 +151,7 @@ class _Watch:
         self.held.clear()
         self.blocked.clear()
         self.open.clear()
+        self.arrived.clear()
         self.known = False
 
     def sent(self, fact: Fact) -> list[Violation]:
@@ -165,6 +167,8 @@ class _Watch:
             return
         if self.flying.get(request.customer) is request:
             del self.flying[request.customer]
+        if fact.data.get("granted") and not fact.data["fault"]:
+            self.arrived[request.customer] = fact
         if fact.data["status"] == 400:
             self.refused.add(request.data["credential"])
 
@@ -191,6 +195,7 @@ class _Watch:
 
     def _keep(self, verb: str, row: Row) -> None:
         mine = self.held.setdefault(row["customer_id"], {})
+        self.arrived.pop(row["customer_id"], None)
         if verb == "DELETE":
             mine.pop(row["field"], None)
         else:
@@ -204,6 +209,9 @@ class _Watch:
             return []
         if customer not in self.open:
             self.dead.setdefault(customer, fact)
+        lost = self.arrived.get(customer)
+        if lost is not None and lost.process == fact.process:
+            return [Violation("I33", fact.n, f"{customer}: called dead, though a new token had arrived ({lost.key})")]
         left = [name for name, one in sorted(self.held.get(customer, {}).items()) if one not in self.refused]
         if not left or not self.known:
             return []

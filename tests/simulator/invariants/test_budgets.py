@@ -58,6 +58,40 @@ CASES = {
 }
 
 
+def left(remaining: str, at: float = NOON, process: int = 1) -> Told:
+    """An answer of Virtuous says how many calls the hour has left."""
+    hour = (remaining, "1500", str(NOON + 3600))
+    return rsp(f"{at}", at=at, arrived=None, granted=(), hour=hour, process=process)
+
+
+def poll(at: float, path: str = "/api/Contact/Query/FullContact", process: int = 1) -> Told:
+    """A poll of Virtuous."""
+    return out(f"{at}", path, "POST", at=at, process=process)
+
+
+SPARED = {
+    "a poll with more than a fifth left": ((left("300"), poll(NOON + 600)), 0),
+    "a poll in the last fifth": ((left("299"), poll(NOON + 600)), 1),
+    "one that was on its way": ((left("299"), poll(NOON + 30)), 0),
+    "in the next hour": ((left("299"), poll(NOON + 3601)), 0),
+    "consent": ((left("299"), poll(NOON + 600, "/api/ContactMethod/7")), 0),
+    "a process that nobody told": ((left("299"), poll(NOON + 600, process=2)), 0),
+    "told again": ((left("299"), left("298", NOON + 50), poll(NOON + 70)), 1),
+    "there is more again": ((left("299"), left("1400", NOON + 50), poll(NOON + 600)), 0),
+    "connected anew": ((left("299"), Told("OPERATE", "reconnect"), poll(NOON + 600)), 0),
+    "our clock is wrong": ((Told("SKEW", "", {"ahead": 3600.0}), left("299"), poll(NOON + 600)), 0),
+    "no headers": ((rsp("1", at=NOON, arrived=None, granted=()), poll(NOON + 600)), 0),
+}
+
+
+@pytest.mark.parametrize("case", SPARED)
+def test_the_last_fifth_of_an_hour_is_others(case: str) -> None:
+    """By what the answers say of it (Virtuous facts 4)."""
+    told, count = SPARED[case]
+    found, _ = within(story(*told))
+    assert [one.invariant for one in found] == ["I27"] * count
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_arrivals_are_counted_as_the_vendors_count_them(case: str) -> None:
     """In any second, in a day, in an hour; and the store's own count misses none."""

@@ -96,6 +96,10 @@ def alert(closed: float | None = None) -> tuple[str, str, dict[str, Any]]:
 
 REFUSED = (CONNECTED, shows("1", "R1", token=True, at=1.0), gives("1", status=400, at=2.0))
 LATE = Told("HEAL", at=1000.0)
+LOST = (
+    *(CONNECTED, shows("1", "R1", token=True, at=1.0), gives("1", "A2", "R2", at=2.0)),
+    *(shows("2", "R1", token=True, at=3.0), gives("2", status=400, at=4.0)),
+)
 FLIGHTS = {
     "one after the other": ((shows("1", "R1", True, 0.0), gives("1", at=1.0), shows("2", "R1", True, 2.0)), 0),
     "two at once": ((shows("1", "R1", True, 0.0), shows("2", "R1", True, 2.0)), 1),
@@ -119,6 +123,15 @@ FLIGHTS = {
     "called dead with one left": (
         (*REFUSED, tx(*kept(previous_refresh_token="R0"), at=2.5), tx(blocked(), alert(), at=3.0)),
         1,
+    ),
+    "called dead, and a new one had arrived": ((*LOST, tx(blocked(), alert(), at=5.0)), 1),
+    "called dead, and a new one had arrived in a process that died": (
+        (*LOST, Told("TX", "commit", tx(blocked(), alert()).data, process=2, at=5.0)),
+        0,
+    ),
+    "called dead, and the new one was stored": (
+        (*LOST, tx(*kept(refresh_token="R1"), at=4.5), tx(blocked(), alert(), at=5.0)),
+        0,
     ),
     "called dead for something else": ((CONNECTED, tx(blocked("forbidden"))), 0),
     "called dead after an older disk": ((CONNECTED, Told("RESTORE"), tx(blocked(), alert())), 0),
