@@ -112,7 +112,7 @@ class Simulation:
         self.agitation = dice.choice((0.0, 0.3, 0.7)) if plan.agitation is None else plan.agitation
         self.midnights = _midnights(self.zone, plan.nights)
         self.quiet = self.midnights[-2] - HOUR
-        self.end = self.midnights[-1] + 2 * HOUR
+        self.end = max(self.midnights[-1] + 2 * HOUR, START + plan.nights * DAY)
         self.chaos_span = START + 600, self.quiet - HOUR
         self.chaos = deepcopy(plan.chaos) or Chaos.drawn(seed, *self.chaos_span)
         self.chaos.script = self.script

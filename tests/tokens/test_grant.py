@@ -159,6 +159,25 @@ def test_what_another_process_has_connected_is_used_from_the_next_turn_on() -> N
     run(work)
 
 
+def test_what_another_process_saw_refused_waits_for_its_owner() -> None:
+    async def work(world: World) -> None:
+        grant, mine = (
+            world.grant(),
+            customers.Connection("acme", "constant_contact", "a", "blocked", "unauthorized", {}),
+        )
+
+        async def looked(*known: customers.Connection) -> None:
+            await world.db.run(lambda tx: grant.look(tx, world.vault.drawer(tx, "acme"), known))
+
+        await looked(mine)
+        problem = await trouble(grant.bearer())
+        assert isinstance(problem, Blocked) and problem.reason == "unauthorized"
+        await looked(replace(mine, health="ok", reason=None), replace(mine, platform="virtuous"))
+        assert await grant.bearer() == "access-1"
+
+    run(work)
+
+
 @pytest.mark.parametrize("life", [3600, "3600", 3600.0])
 def test_a_token_is_refreshed_300_seconds_before_its_end_however_the_lifetime_is_written(life: Any) -> None:
     async def work(world: World) -> None:

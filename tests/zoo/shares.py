@@ -16,4 +16,4 @@ def the_same_one_again(patch: MonkeyPatch) -> None:
     values = {"fence": slot.c.fence + 1, "lease_until": bindparam("until"), "holder": bindparam("by")}
     mine = slot.c.customer_id == first.scalar_subquery()
     claimed = update(slot).where(mine).values(**values).returning(slot.c.customer_id, slot.c.fence)
-    patch.setitem(slots._CLAIMED, ("wake", True), claimed)
+    patch.setattr(slots, "_CLAIMED", {**slots._CLAIMED, ("wake", True): claimed})

@@ -29,7 +29,7 @@ _JITTER_SECONDS = 120.0
 _INTENT_SECONDS = 45.0
 _SENT_WITHIN = 15.0  # the call may take the other thirty
 # Another process may have stored a new grant (customer add, connect): the copy in memory is not believed for longer.
-_REREAD_SECONDS = 60.0
+REREAD_SECONDS = 60.0
 _AGAIN_SECONDS = 30.0
 # Of an answer that was lost: some services take the same value once more for a moment (CC facts 2.4, not stated), and
 # where they do not, waiting saves nothing.
@@ -74,8 +74,8 @@ class OAuthGrant:
     endpoint asks for them; it keeps the others itself.
 
     `bearer` raises Blocked (reauthorize: the grant is void; client_refused: id or secret are wrong; not_connected: no
-    grant yet; copied: this is not the database that was connected; refused: any other final no), or Transient and
-    Unanswered where a later call may work.
+    grant yet; copied: this is not the database that was connected; refused: any other final no; unauthorized: its
+    tokens are refused and its owner was not here since), or Transient and Unanswered where a later call may work.
     """
 
     customer_id: str
@@ -91,6 +91,7 @@ class OAuthGrant:
     _not_before: Instant = 0.0
     _received: tuple[Secret, Mapping[str, Any]] | None = None
     _sealed: Rows = ()
+    _waits: bool = False
     # Where a refresh cannot be had at once the refused token is still the one that is stored.
     _refused: str | None = field(default=None, repr=False)
 
@@ -98,6 +99,10 @@ class OAuthGrant:
         """An access token to use now; refreshed early, by one caller at a time. A refused one is never given again."""
         async with self._alone:
             await self._store()
+            if self._waits:
+                raise Blocked(
+                    "unauthorized", f"{self.platform} refuses what its own grant gave; connect the account again"
+                )
             held = await self._known(refused)
             self._refused = refused = refused or self._refused
             now = self.clock.now()
@@ -108,7 +113,7 @@ class OAuthGrant:
 
     async def _known(self, refused: str | None) -> Held:
         now = self.clock.now()
-        if self._held is None or refused is not None or now - self._read_at > _REREAD_SECONDS:
+        if self._held is None or refused is not None or now - self._read_at > REREAD_SECONDS:
             self._held, self._read_at = await self.db.run(self._looked), now
         return self._held
 
@@ -201,11 +206,12 @@ class OAuthGrant:
             raise Blocked("not_connected", f"{self.platform}: no client_id is stored; connect the account")
         return Client(client_id, secret)
 
-    def look(self, tx: Connection, held: Drawer, _known: Known) -> None:
+    def look(self, tx: Connection, held: Drawer, known: Known) -> None:
         """Take what a transaction has read anyway of this customer's secrets, where it is time to look or others are
         stored: they may lead to another account. What is wrong with it shows when a token is asked for."""
         now, sealed = self.clock.now(), held.sealed(self.platform, _KEPT)
-        early = self._held is not None and now - self._read_at <= _REREAD_SECONDS
+        self._waits = waits(known, self.platform)
+        early = self._held is not None and now - self._read_at <= REREAD_SECONDS
         if self._alone.locked() or (early and sealed == self._sealed):
             return
         with contextlib.suppress(Problem, Elsewhere):
@@ -288,55 +294,9 @@ class OAuthGrant:
         self.vault.put(tx, self.customer_id, self.platform, name, Secret(text), now)
 
 
-@dataclass(slots=True, kw_only=True)
-class KeyGrant:
-    """ports.Grant for a static API key (Virtuous facts 3).
-
-    A refused key is refused for good, unless a new one was stored since: while the connection waits for its owner,
-    nobody calls with it again.
-    """
-
-    customer_id: str
-    platform: str
-    db: Database
-    vault: Vault
-    clock: Clock
-    _key: Secret | None = None
-    _read_at: Instant = 0.0
-    _sealed: Rows = ()
-    _void: bool = False
-
-    async def bearer(self, refused: str | None = None) -> str:
-        """The key. Raises Blocked (not_connected, unauthorized)."""
-        now = self.clock.now()
-        if self._key is None or refused is not None or self._void or now - self._read_at > _REREAD_SECONDS:
-            self._key, self._read_at = await self.db.run(self._stored), now
-        if self._key is None:
-            raise Blocked("not_connected", f"{self.platform}: no API key is stored; add it")
-        if self._void or self._key.reveal() == refused:
-            self._void = True
-            raise Blocked("unauthorized", f"{self.platform} refuses the API key; make a new one and add it")
-        return self._key.reveal()
-
-    def look(self, tx: Connection, held: Drawer, known: Known) -> None:
-        """See OAuthGrant.look."""
-        now, sealed = self.clock.now(), held.sealed(self.platform, ("api_key",))
-        if self._key is not None and now - self._read_at <= _REREAD_SECONDS and sealed == self._sealed:
-            return
-        with contextlib.suppress(Problem, Elsewhere):
-            refuse_copy(tx, self.customer_id, self.platform)
-            self._key, self._read_at, self._sealed = held.get(self.platform, "api_key"), now, sealed
-            self._void = self._waits(known)
-
-    def _stored(self, tx: Connection) -> Secret | None:
-        refuse_copy(tx, self.customer_id, self.platform)
-        self._void = self._waits(customers.connections(tx, self.customer_id))
-        return self.vault.get(tx, self.customer_id, self.platform, "api_key")
-
-    def _waits(self, known: Known) -> bool:
-        """Was this key refused, and its owner not here since?"""
-        mine = [(one.health, one.reason) for one in known if one.platform == self.platform]
-        return ("blocked", "unauthorized") in mine
+def waits(known: Known, platform: str) -> bool:
+    """Was what this connection shows refused, by whichever process, and its owner not here since?"""
+    return any(one.platform == platform and (one.health, one.reason) == ("blocked", "unauthorized") for one in known)
 
 
 def refuse_copy(tx: Connection, customer_id: str, platform: str) -> None:
@@ -357,28 +317,6 @@ def access_of(new: Mapping[str, Any], now: Instant, chance: Chance) -> dict[str,
         "expires_at": repr(now + life),
         "refresh_at": repr(now + life - early),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class EitherGrant:
-    """ports.Grant for a platform that takes a key as well as a grant: whichever is stored, the key first."""
-
-    key: KeyGrant
-    oauth: OAuthGrant
-
-    def look(self, tx: Connection, held: Drawer, known: Known) -> None:
-        """See OAuthGrant.look."""
-        self.key.look(tx, held, known)
-        self.oauth.look(tx, held, known)
-
-    async def bearer(self, refused: str | None = None) -> str:
-        """See both. Raises Blocked (not_connected) where neither is stored."""
-        try:
-            return await self.key.bearer(refused)
-        except Blocked as problem:
-            if problem.reason != "not_connected":
-                raise
-        return await self.oauth.bearer(refused)
 
 
 def start_over(tx: Connection, vault: Vault, customer_id: str, platform: str) -> None:
