@@ -28,7 +28,7 @@ PLANTED = """\
 ## Planted bugs
 
 Seeds 0, 1, 2, ... were played with each of these mistakes in the product until a checker spoke that is silent without
-it. *Spoke* are all that did in that seed; in bold those that are there for it. Some seeds are made for their mistake
+it. *Spoke* are all that did in that seed; in bold those that must, where one was made for it. Some seeds are made for their mistake
 (*own seeds*): fewer nets, or more of what it takes.
 
 | Planted bug | What it is | Spoke | Seeds |
@@ -82,7 +82,7 @@ def _zoo(zoo: Told) -> Iterator[str]:
         spoke = ", ".join(f"**{name}**" if name in one["expected"] else name for name in one["spoke"]) or "nobody"
         own = " *(own seeds)*" if one["own"] else ""
         yield f"| `{one['name']}` | {one['says']}{own} | {spoke} | {one['seeds']} |"
-    found = [one for one in zoo["plants"] if set(one["spoke"]) & set(one["expected"])]
+    found = [one for one in zoo["plants"] if set(one["spoke"]) & set(one["expected"] or one["spoke"])]
     seeds = sorted(one["seeds"] for one in found)
     yield ""
     yield (

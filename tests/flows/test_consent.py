@@ -1,5 +1,8 @@
 """Opt-outs cross in both directions, soon and always; nothing but the person's own act lifts one."""
 
+from collections.abc import Callable
+
+from keepstep_sandbox.http import Request, Response
 from tests.flows.crossing import CUSTOMER, Crossing, emails, next_midnight
 
 # A change of the permission moves the contact's updated_at, so that the hourly poll sees a way back (CC facts 5.4).
@@ -182,3 +185,24 @@ def test_an_opt_out_closes_the_address_wherever_the_household_has_it() -> None:
         c.opts_out(ann)
         c.wait(minutes=20)
         assert c.consents(ann) == [False, False]
+
+
+def test_a_choice_among_those_who_prove_that_imports_opt_in_is_read_as_one() -> None:
+    """Read together after the night: by Ann's stamps and Bob's consent, though neither is read differently again."""
+
+    def down(_vendor: str, _request: Request, _handle: Callable[[], Response]) -> Response:
+        return Response(503, {}, b"")
+
+    with Crossing() as c:
+        ann, bob = c.person(), c.person("bob@example.org", "Bob", "Roe")
+        c.connect()
+        c.wait(minutes=10)
+        c.v.lose_next(100)
+        c.until(next_midnight(c.now()) - 1)
+        c.wire = down
+        c.wait(minutes=10)
+        c.v.staff_opts(CUSTOMER, method_of(c, ann), False, c.now())
+        c.wire = None
+        c.wait(hours=4)
+        assert c.consents(ann) == [False] and c.consents(bob) == [True]
+        assert (c.permission(ann), c.permission(bob)) == ("unsubscribed", "implicit")

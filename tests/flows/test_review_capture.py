@@ -1,6 +1,6 @@
 """What a vendor in trouble may cost: rounds that end, marks that jump over nobody, a day's calls that last."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
@@ -11,7 +11,10 @@ from sqlalchemy import exc
 
 from keepstep import capture, filing
 from keepstep.connectors.constant_contact import source
+from keepstep.desk import Desk
+from keepstep.queue import Entry, Slot
 from keepstep.state import marks
+from keepstep.submit import load
 from keepstep.wiring.shares import Shares
 from keepstep_sandbox.http import Request, Response, answer
 from tests.flows.crossing import CUSTOMER, DAY, HOUR, Crossing
@@ -59,6 +62,29 @@ def test_a_first_sweep_that_is_never_whole_does_not_put_off_the_other_polls(monk
         c.wait(minutes=40)
         assert c.mark(CC, "sweep").mark is None
         assert (c.mark(CC, "opted_out").data or {})["finished"] > c.now() - HOUR / 2
+
+
+def test_whoever_waits_for_a_first_sweep_is_loaded_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads, cases = list[int](), load.cases
+
+    async def counted(desk: Desk, slot: Slot, entries: Sequence[Entry]) -> list[load.Case]:
+        loads.append(len(entries))
+        return await cases(desk, slot, entries)
+
+    def not_swept(vendor: str, request: Request, handle: Handle) -> Response:
+        asks = vendor == "virtuous" and request.path.startswith("/api/Contact/Query")
+        return Response(503, {}, b"") if asks else handle()
+
+    monkeypatch.setattr(load, "cases", counted)
+    with Crossing() as c:
+        people(c, 5)
+        c.wire = not_swept
+        c.connect()
+        c.wait(hours=3)
+        assert c.mark("virtuous", "crm_sweep").mark is None and len(loads) < 300
+        c.wire = None
+        c.wait(minutes=5)
+        assert c.made("POST", "/api/Contact/Batch") or c.made("POST", "/api/Contact/Transaction")
 
 
 def test_a_poll_that_came_with_a_new_version_begins_with_the_next_sweep() -> None:

@@ -40,6 +40,15 @@ def acts_of(tx: Connection, customer_id: str, party_ids: Sequence[str]) -> dict[
     return {party_id: sorted(acts, key=lambda row: int(row["id"])) for party_id, acts in found.items()}
 
 
+def touched_defaults(tx: Connection, customer_id: str, audience: str) -> list[str]:
+    """The parties of people whose `false` was taken for a default though somebody touched it since it was made. An act
+    on the CRM side names its person as well, whose record is the audience's."""
+    same = and_(alias.c.customer_id == act.c.customer_id, alias.c.record_id == act.c.record_id)
+    mine = (act.c.customer_id == customer_id, act.c.kind == "default", act.c.at.is_not(None))
+    found = select(alias.c.party_id).join(act, same).where(*mine, alias.c.platform == audience).distinct()
+    return sorted(tx.execute(found).scalars())
+
+
 def acts_on(tx: Connection, customer_id: str, address_hash: str) -> list[dict[str, Any]]:
     """Every act on an address, whoever held it, in the order they were added."""
     mine = select(act).where(act.c.customer_id == customer_id, act.c.address_hash == address_hash).order_by(act.c.id)

@@ -82,6 +82,7 @@ def store(
             queue.defer(tx, slot, case.entry, now + case.again, now)
     outcomes = [(case, one) for (case, _), (one, _) in zip(pairs, allowed, strict=True)]
     _again_later(tx, desk, outcomes, now)
+    _learn(tx, desk, outcomes, now)
     _rehome(tx, desk, outcomes, now)
 
 
@@ -102,8 +103,6 @@ def _store_one(tx: Connection, desk: Desk, case: Case, decision: Decision, now: 
     for person, before in zip(party.people, case.party.people, strict=True):
         if (person.standing, person.reason) != (before.standing, before.reason):
             parties.set_standing(tx, desk.customer_id, shelf, person.record_id, person.standing, now, person.reason)
-        if before.opted_in is None and any(proves_opt_in(person, method) for method in _method_of(case, person)):
-            _learn(tx, desk)
         if before.submission and not person.submission:
             _resolve(tx, desk, person, before.submission.since)
     if any(act.direction == "out" and _waits(party, record_id) for record_id, act in decision.acts):
@@ -139,9 +138,22 @@ def _method_of(case: Case, person: Person) -> list[Method]:
     return [method for one in people for method in one.methods if method.record_id == person.email_method]
 
 
-def _learn(tx: Connection, desk: Desk) -> None:
+def _learn(tx: Connection, desk: Desk, pairs: Sequence[tuple[Case, Decision]], now: Instant) -> None:
+    """Do imports opt in? Then a default that somebody touched was a choice, and those parties are decided anew: no
+    later reading differs, by which they would be."""
+    if not any(_proves(case, decision) for case, decision in pairs):
+        return
     mark = marks.get(tx, desk.customer_id, desk.route.crm, "imports")
-    marks.put(tx, desk.customer_id, replace(mark, data={"opt_in": True}))
+    if not (mark.data or {}).get("opt_in"):
+        marks.put(tx, desk.customer_id, replace(mark, data={"opt_in": True}))
+        touched = consent.touched_defaults(tx, desk.customer_id, desk.route.audience)
+        queue.put(tx, desk.customer_id, [(one, Lane.consent, now) for one in touched], now)
+
+
+def _proves(case: Case, decision: Decision) -> bool:
+    people = zip(decision.party.people, case.party.people, strict=True)
+    new = [person for person, before in people if before.opted_in is None]
+    return any(proves_opt_in(person, method) for person in new for method in _method_of(case, person))
 
 
 def _resolve(tx: Connection, desk: Desk, person: Person, since: Instant) -> None:

@@ -27,6 +27,9 @@ LOOKED_AT = 900.0
 LOOK_UPS = 200
 # Whoever may wait in the nightly batch is asked for so often until it has run.
 WAITING = 3600.0
+# How long a party waits between two looks whether the first sweeps are whole. Well below the minute after which a plan
+# would not wait for it (pairing/progress.py).
+SWEPT = (5.0, 45.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +210,7 @@ async def _look_up(desk: Desk, slot: Slot, loaded: Sequence[Case]) -> list[Case]
     if not new:
         return list(loaded)
     if not await desk.db.run(_swept, desk):
-        return _wait(loaded, [case for case, _ in new], "first_sweep", 5.0)
+        return _till_swept(loaded, [case for case, _ in new], desk.clock.now())
     loaded = _wait(loaded, [case for case, _ in new[LOOK_UPS:]], "later", 0.0)
     new = new[:LOOK_UPS]
     addresses = sorted({_address(case, person) for case, person in new})
@@ -228,6 +231,13 @@ def _may_be_sent(case: Case) -> bool:
     """Would somebody of these go into the nightly batch?"""
     nobody = [case.readings.audience[record_id] for record_id, found in case.readings.candidates.items() if not found]
     return not case.party.linked() and any(one.consent is Consent.opted_in for one in nobody)
+
+
+def _till_swept(loaded: Sequence[Case], these: Sequence[Case], now: Instant) -> list[Case]:
+    """Longer, the longer it takes: what keeps a first sweep from its end may take somebody hours to mend."""
+    since = min(case.entry.arrived for case in these)
+    shortest, longest = SWEPT
+    return _wait(loaded, these, "first_sweep", max(shortest, min((now - since) / 4, longest)))
 
 
 def _wait(loaded: Sequence[Case], these: Sequence[Case], why: str, again: float) -> list[Case]:
@@ -323,7 +333,7 @@ async def _of_crm_only(desk: Desk, loaded: Sequence[Case]) -> list[Case]:
     if not theirs:
         return list(loaded)
     if not await desk.db.run(strangers.may_be_decided, desk, desk.clock.now()):
-        return _wait(loaded, theirs, "first_sweep", 5.0)
+        return _till_swept(loaded, theirs, desk.clock.now())
     return await strangers.with_barred(desk, loaded, theirs)
 
 

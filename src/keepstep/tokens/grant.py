@@ -206,6 +206,10 @@ class OAuthGrant:
             raise Blocked("not_connected", f"{self.platform}: no client_id is stored; connect the account")
         return Client(client_id, secret)
 
+    def forget(self) -> None:
+        """The store is read again; what was refused stays refused, and what was received is still made durable."""
+        self._held, self._waits, self._not_before = None, False, 0.0
+
     def look(self, tx: Connection, held: Drawer, known: Known) -> None:
         """Take what a transaction has read anyway of this customer's secrets, where it is time to look or others are
         stored: they may lead to another account. What is wrong with it shows when a token is asked for."""

@@ -44,6 +44,10 @@ class KeyGrant:
             raise Blocked("unauthorized", f"{self.platform} refuses the API key; make a new one and add it")
         return self._key.reveal()
 
+    def forget(self) -> None:
+        """The store is read again."""
+        self._key, self._void = None, False
+
     def look(self, tx: Connection, held: Drawer, known: Known) -> None:
         """See OAuthGrant.look."""
         now, sealed = self.clock.now(), held.sealed(self.platform, ("api_key",))
@@ -66,6 +70,11 @@ class EitherGrant:
 
     key: KeyGrant
     oauth: OAuthGrant
+
+    def forget(self) -> None:
+        """See both."""
+        self.key.forget()
+        self.oauth.forget()
 
     def look(self, tx: Connection, held: Drawer, known: Known) -> None:
         """See OAuthGrant.look."""

@@ -160,8 +160,11 @@ class Service:
         )
 
     def _kept_grant(self, customer_id: str, platform: str, http: Http) -> Grant:
-        grant = self._grants[customer_id, platform] = self._grant(customer_id, platform, http)
-        return grant
+        """One for the life of the process: it alone knows what was refused, and what it has received and not stored."""
+        place = (customer_id, platform)
+        if place not in self._grants:
+            self._grants[place] = self._grant(customer_id, platform, http)
+        return self._grants[place]
 
     def _grant(self, customer_id: str, platform: str, http: Http) -> OAuthGrant | KeyGrant | EitherGrant:
         shared: dict[str, Any] = {"customer_id": customer_id, "platform": platform, "db": self.db, "vault": self.vault}
@@ -250,6 +253,9 @@ class Service:
     def forget(self, customer_id: str) -> None:
         """What is kept in memory of a customer is read again."""
         self._desks.pop(customer_id, None)
+        for (whose, _), grant in self._grants.items():
+            if whose == customer_id:
+                grant.forget()
         self.doors.clear()
 
     async def customers(self) -> Sequence[dict[str, Any]]:

@@ -175,7 +175,7 @@ class _Watch:
     def stored(self, fact: Fact) -> list[Violation]:
         found = []
         for table, verb, row in fact.data["rows"]:
-            if table == "secret" and row["platform"] == CONSTANT_CONTACT and row["field"].endswith("refresh_token"):
+            if table == "secret" and row["platform"] == CONSTANT_CONTACT:
                 self._keep(verb, row)
             elif table == "connection" and row["platform"] == CONSTANT_CONTACT:
                 found += self._turned(fact, row)
@@ -195,7 +195,10 @@ class _Watch:
 
     def _keep(self, verb: str, row: Row) -> None:
         mine = self.held.setdefault(row["customer_id"], {})
-        self.arrived.pop(row["customer_id"], None)
+        if row["field"].endswith("_token"):  # a refresh token that stays as it was is not stored again
+            self.arrived.pop(row["customer_id"], None)
+        if not row["field"].endswith("refresh_token"):
+            return
         if verb == "DELETE":
             mine.pop(row["field"], None)
         else:
