@@ -238,6 +238,7 @@ def test_a_refused_token_is_not_given_again_where_no_new_one_came() -> None:
         refused = await grant.bearer()
         world.vendor.first = [said(503), said(503)]
         assert isinstance(await trouble(grant.bearer(refused)), Transient)
+        grant.forget()
         assert isinstance(await trouble(grant.bearer()), Transient)
         assert await grant.bearer() == "access-2"
         assert refused not in repr(grant)

@@ -92,6 +92,14 @@ class _Meant:
     intents: dict[str, dict[str, int | None]] = field(default_factory=dict)
     asked: dict[str, Fact] = field(default_factory=dict)
     unknown: dict[tuple[str, str], dict[Key, bool]] = field(default_factory=dict)
+    sent: dict[Key, float] = field(default_factory=dict)
+
+    def restore(self, saved: float) -> None:
+        """An older disk knows no intent, and nothing of what was sent since it was saved (what it waits for, I39)."""
+        self.intents.clear()
+        for waiting in self.unknown.values():
+            for key in [key for key in waiting if self.sent[key] > saved]:
+                del waiting[key]
 
 
 def intent_before_write(story: Story) -> Found:
@@ -104,7 +112,7 @@ def intent_before_write(story: Story) -> Found:
         elif fact.kind == "RSP":
             _answered(fact, meant)
         elif fact.kind == "RESTORE":
-            meant.intents.clear()
+            meant.restore(fact.t - fact.data.get("age", 0.0))
         else:
             meant.asked[fact.key] = fact
             if fact.data["write"]:
@@ -131,7 +139,7 @@ def _hasty(fact: Fact, meant: _Meant) -> Iterator[str]:
     for key in _writes(fact):
         if waiting.get(key) is False:
             yield f"{where}: sent again without a look"
-        waiting[key] = False
+        waiting[key], meant.sent[key] = False, fact.t
 
 
 def _answered(fact: Fact, meant: _Meant) -> None:

@@ -89,6 +89,14 @@ MEANT = {
         0,
     ),
     "an older disk knows no intent": ((SENT, Told("RESTORE"), post("1")), 1),
+    "an older disk does not know that it was sent": (
+        (SENT, post("1"), rsp("1", None), Told("RESTORE", data={"age": 3.0}), SENT, post("2")),
+        0,
+    ),
+    "an older disk knows that it was sent": (
+        (SENT, post("1"), rsp("1", None), Told("RESTORE", data={"age": 1.0}), SENT, post("2")),
+        1,
+    ),
 }
 
 
