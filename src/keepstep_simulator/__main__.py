@@ -26,7 +26,12 @@ NO_ZOO = "the planted bugs are part of the source checkout, not of the package: 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; the exit code."""
-    asked = _parser().parse_args(_words(sys.argv[1:] if arguments is None else arguments))
+    words = _words(sys.argv[1:] if arguments is None else arguments)
+    asked, rest = _parser().parse_known_args(words)
+    if asked.command is _zoo:
+        asked.rest = rest
+    elif rest:
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return int(asked.command(asked))
     except KeyboardInterrupt:
@@ -58,7 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     _common(seed)
     zoo = commands.add_parser("zoo", help="every planted bug, until a checker finds it", add_help=False)
     zoo.set_defaults(command=_zoo)
-    zoo.add_argument("rest", nargs=argparse.REMAINDER)
     return parser
 
 

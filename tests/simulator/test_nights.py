@@ -12,7 +12,7 @@ import pytest
 
 from checks.finding import ROOT
 from keepstep_simulator import night, own, playing, table
-from keepstep_simulator.__main__ import _words
+from keepstep_simulator.__main__ import _words, main
 from keepstep_simulator.crews import Crew, Lost
 from keepstep_simulator.figures import Part, Seed, Sum
 from keepstep_simulator.night import Night
@@ -198,3 +198,15 @@ def test_a_run_of_one_seed_over_two_cores_reports_itself() -> None:
     )
     said = json.loads(done.stdout)
     assert done.returncode == 0 and said["seeds"] == 2 and said["twice"] == {"seeds": 1, "unlike": []}
+
+
+def test_the_zoo_has_options_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["zoo", "--help"])
+    assert ended.value.code == 0 and "at most so many each" in capsys.readouterr().out
+
+
+def test_an_option_that_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["night", "--nonsense"])
+    assert ended.value.code == 2 and "--nonsense" in capsys.readouterr().err
