@@ -28,8 +28,8 @@ PLANTED = """\
 ## Planted bugs
 
 Seeds 0, 1, 2, ... were played with each of these mistakes in the product until a checker spoke that is silent without
-it. *Spoke* are all that did in that seed; in bold those that must, where one was made for it. Some seeds are made for their mistake
-(*own seeds*): fewer nets, or more of what it takes.
+it. *Spoke* are all that did in that seed; in bold those that must, where one was made for it. Some seeds are made for
+their mistake (*own seeds*): fewer nets, or more of what it takes.
 
 | Planted bug | What it is | Spoke | Seeds |
 |---|---|---|---|"""

@@ -46,9 +46,9 @@ def void_for_a_networks_trouble(patch: MonkeyPatch) -> None:
     """A refresh that did not get through is a grant that is gone: somebody is called to a browser."""
     right = OAuthGrant._sent
 
-    async def sent(self: Any, refresh: Any) -> Any:
+    async def sent(self: Any, *given: Any) -> Any:
         try:
-            return await right(self, refresh)
+            return await right(self, *given)
         except Transient:
             raise Blocked("reauthorize", "void") from None
 

@@ -118,5 +118,6 @@ _PLANS = {
     identity.gone_is_gone: staged.MOVED,
     hearing.subscribed_again_and_nothing_more: staged.UNSUBSCRIBED,
     limits.one_limiter_for_all: staged.SPENT_BY_ONE,
+    limits.one_kind_of_429: staged.USED_UP,
 }
 HASTE = listed(_EXPECTED, _PLANS)

@@ -231,6 +231,7 @@ UNTAGGED = Staged(
 SPENT = Staged(
     *(Act((2 + hour) * HOUR + MINUTE, _spends) for hour in range(3)), cadence=replace(SEEN, crm_changed=10 * MINUTE)
 )
+USED_UP = Staged(does(2 * HOUR, lambda scene: scene.world.faults.arm("quota_exceeded", vendor=CC)))
 SPENT_BY_ONE = Staged(
     Act(2 * HOUR + MINUTE, _spends),
     does(2 * HOUR + 2 * MINUTE, one(to.is_renamed_last)),
