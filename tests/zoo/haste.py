@@ -119,5 +119,7 @@ _PLANS = {
     hearing.subscribed_again_and_nothing_more: staged.UNSUBSCRIBED,
     limits.one_limiter_for_all: staged.SPENT_BY_ONE,
     limits.one_kind_of_429: staged.USED_UP,
+    braking.a_false_is_a_choice: staged.SHUT_TOGETHER,
+    braking.the_rest_goes_out: staged.SHUT_TOGETHER,
 }
 HASTE = listed(_EXPECTED, _PLANS)

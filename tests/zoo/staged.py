@@ -231,6 +231,12 @@ UNTAGGED = Staged(
 SPENT = Staged(
     *(Act((2 + hour) * HOUR + MINUTE, _spends) for hour in range(3)), cadence=replace(SEEN, crm_changed=10 * MINUTE)
 )
+# Staff shut many at once, and one look at Virtuous tells of all of them.
+SHUT_TOGETHER = Staged(
+    *(does(2 * HOUR, one(to.is_opted_out, place)) for place in range(6)),
+    policy=replace(ROUTE, brake_floor=1),
+    nets=Nets(webhooks="none", operator="connects"),
+)
 USED_UP = Staged(does(2 * HOUR, lambda scene: scene.world.faults.arm("quota_exceeded", vendor=CC)))
 SPENT_BY_ONE = Staged(
     Act(2 * HOUR + MINUTE, _spends),
