@@ -121,5 +121,6 @@ _PLANS = {
     limits.one_kind_of_429: staged.USED_UP,
     braking.a_false_is_a_choice: staged.SHUT_TOGETHER,
     braking.the_rest_goes_out: staged.SHUT_TOGETHER,
+    forgetting.sends_before_the_batch: staged.BEFORE_THE_BATCH,
 }
 HASTE = listed(_EXPECTED, _PLANS)

@@ -237,6 +237,16 @@ SHUT_TOGETHER = Staged(
     policy=replace(ROUTE, brake_floor=1),
     nets=Nets(webhooks="none", operator="connects"),
 )
+
+
+def _restored(*acts: Act, **more: Any) -> Staged:
+    """The disk of the first hour is put back in the seventh."""
+    saved = Act(HOUR, lambda town: town.sim.save())
+    back = Act(7 * HOUR, lambda town: town.sim.restore(town.sim.midnights[0] + HOUR))
+    return Staged(saved, back, *acts, **more)
+
+
+BEFORE_THE_BATCH = _restored(does(7.5 * HOUR, _newcomer))
 USED_UP = Staged(does(2 * HOUR, lambda scene: scene.world.faults.arm("quota_exceeded", vendor=CC)))
 SPENT_BY_ONE = Staged(
     Act(2 * HOUR + MINUTE, _spends),
