@@ -113,6 +113,7 @@ _PLANS = {
     writing.replaces_whatever_is_there: staged.RENAMED_TWICE,
     writing.races_are_lost: staged.OUT_WITHIN,
     mapping.any_word_is_an_option: staged.ODD_CHOICE,
+    mapping.opted_out_left_every_list: staged.JOINED_OUT_AND_BACK,
     identity.a_reference_is_enough: staged.REFERENCE,
     identity.father_is_son: staged.FATHER,
     identity.gone_is_gone: staged.MOVED,
@@ -121,6 +122,7 @@ _PLANS = {
     limits.one_kind_of_429: staged.USED_UP,
     braking.a_false_is_a_choice: staged.SHUT_TOGETHER,
     braking.the_rest_goes_out: staged.SHUT_TOGETHER,
+    forgetting.nothing_was_forgotten: staged.BOUNCED_AND_FORGOTTEN,
     forgetting.sends_before_the_batch: staged.BEFORE_THE_BATCH,
 }
 HASTE = listed(_EXPECTED, _PLANS)

@@ -239,14 +239,30 @@ SHUT_TOGETHER = Staged(
 )
 
 
-def _restored(*acts: Act, **more: Any) -> Staged:
-    """The disk of the first hour is put back in the seventh."""
-    saved = Act(HOUR, lambda town: town.sim.save())
-    back = Act(7 * HOUR, lambda town: town.sim.restore(town.sim.midnights[0] + HOUR))
-    return Staged(saved, back, *acts, **more)
+def _restored(*acts: Act, saved: float = HOUR, **more: Any) -> Staged:
+    """An older disk is put back, of a time when nothing of this had happened."""
+    backed_up = Act(saved, lambda town: town.sim.save())
+    back = Act(BACK_AT, lambda town: town.sim.restore(town.sim.midnights[0] + saved))
+    return Staged(backed_up, back, *acts, **more)
 
 
-BEFORE_THE_BATCH = _restored(does(7.5 * HOUR, _newcomer))
+BACK_AT = 9 * HOUR
+BEFORE_THE_BATCH = _restored(does(BACK_AT + HOUR / 2, _newcomer))
+# Our own `false` is there, and the disk that is put back knows neither it nor the bounce.
+BOUNCED_AND_FORGOTTEN = _restored(
+    does(0.5 * HOUR, mails.mails_everybody),
+    does(2 * HOUR, one(mails.bounces_hard)),
+    pinned={CC: {"reports_scope": "granted", "hard_bounce_holds": "no"}},
+)
+# Who came back a moment before the older disk did finds nothing changed.
+JOINED_OUT_AND_BACK = _restored(
+    does(MINUTE, one(to.joins)),
+    does(4.5 * HOUR, one(to.opts_out)),
+    does(BACK_AT - 5, one(to.opts_in)),
+    saved=4 * HOUR,
+    cadence=replace(SEEN, changed=HOUR, opted_out=HOUR),
+    pinned={CC: {"unsubscribed_keeps_lists": "yes"}},
+)
 USED_UP = Staged(does(2 * HOUR, lambda scene: scene.world.faults.arm("quota_exceeded", vendor=CC)))
 SPENT_BY_ONE = Staged(
     Act(2 * HOUR + MINUTE, _spends),
