@@ -36,6 +36,7 @@ from tests.zoo.staging import (
 )
 
 READS = {CC: {"reports_scope": "granted"}}
+OPEN = {V: {"opt-in-default": "true"}}
 PUT = "PUT /v3/contacts/"
 
 # --- consent ---
@@ -236,7 +237,11 @@ SHUT_TOGETHER = Staged(
     *(does(2 * HOUR, one(to.is_opted_out, place)) for place in range(6)),
     policy=replace(ROUTE, brake_floor=1),
     nets=Nets(webhooks="none", operator="connects"),
+    pinned=OPEN,
 )
+
+
+BACK_AT = 9 * HOUR
 
 
 def _restored(*acts: Act, saved: float = HOUR, **more: Any) -> Staged:
@@ -246,13 +251,12 @@ def _restored(*acts: Act, saved: float = HOUR, **more: Any) -> Staged:
     return Staged(backed_up, back, *acts, **more)
 
 
-BACK_AT = 9 * HOUR
 BEFORE_THE_BATCH = _restored(does(BACK_AT + HOUR / 2, _newcomer))
 # Our own `false` is there, and the disk that is put back knows neither it nor the bounce.
 BOUNCED_AND_FORGOTTEN = _restored(
     does(0.5 * HOUR, mails.mails_everybody),
     does(2 * HOUR, one(mails.bounces_hard)),
-    pinned={CC: {"reports_scope": "granted", "hard_bounce_holds": "no"}},
+    pinned={CC: {"reports_scope": "granted", "hard_bounce_holds": "no"}, **OPEN},
 )
 # Who came back a moment before the older disk did finds nothing changed.
 JOINED_OUT_AND_BACK = _restored(
