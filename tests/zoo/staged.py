@@ -265,7 +265,10 @@ JOINED_OUT_AND_BACK = _restored(
     does(BACK_AT - 5, one(to.opts_in)),
     saved=4 * HOUR,
     cadence=replace(SEEN, changed=HOUR, opted_out=HOUR),
-    pinned={CC: {"unsubscribed_keeps_lists": "yes", "updated_at_on_list": "yes"}, V: {"opt-in-default": "false"}},
+    pinned={
+        CC: {"unsubscribed_keeps_lists": "yes", "updated_at_on_list": "yes", "resubscribe_moves_opt_in_date": "yes"},
+        V: {"opt-in-default": "false"},
+    },
 )
 USED_UP = Staged(does(2 * HOUR, lambda scene: scene.world.faults.arm("quota_exceeded", vendor=CC)))
 SPENT_BY_ONE = Staged(
