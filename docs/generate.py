@@ -16,6 +16,7 @@ from sqlalchemy import Column, Table
 
 from docs.catalogue import catalogue, runs
 from docs.matching import page as matching
+from docs.simulated import page as simulated
 from keepstep.schema import feeds, oversight, tables
 from keepstep_sandbox.constant_contact import ConstantContact
 from keepstep_sandbox.constant_contact.registry import SWITCHES as CC_SWITCHES
@@ -85,6 +86,7 @@ def pages() -> dict[Path, str]:
         "switch-runs.md": runs(),
         "tables.md": _tables(),
         "traps.md": catalogue(),
+        "simulator.md": simulated(),
     }
     return {REFERENCE / name: text for name, text in texts.items()} | {EXPLANATION / "matching.md": matching()}
 

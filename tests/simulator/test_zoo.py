@@ -86,12 +86,6 @@ def test_what_breaks_without_the_mistake_is_not_its_doing(monkeypatch: pytest.Mo
 # --- the table ---
 
 
-unmade = pytest.mark.skip(
-    reason="the tables are made when every mistake is found: three still wait for seeds of their own"
-)
-
-
-@unmade
 def test_the_table_is_of_this_zoo_and_everything_in_it_was_found() -> None:
     zoo = simulated.read("zoo")
     played = [one["name"] for one in zoo["plants"]]
@@ -103,7 +97,6 @@ def test_the_table_is_of_this_zoo_and_everything_in_it_was_found() -> None:
         assert one["seeds"] <= SEEDS
 
 
-@unmade
 def test_the_table_of_invariants_is_of_these() -> None:
     night = simulated.read("night")
     pairs = {one.id for one in TWINS}
