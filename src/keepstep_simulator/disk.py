@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, select
@@ -56,8 +56,7 @@ class Disk:
     def deliveries(self) -> dict[str, int]:
         """How often each body is stored, whatever became of it."""
         with self.engine.connect() as tx:
-            rows = tx.execute(select(delivery.c.body)).scalars()
-            return dict(sorted(Counter(digested(body.decode("utf-8", "replace")) for body in rows).items()))
+            return counted(tx.execute(select(delivery.c.body)).scalars())
 
     @staticmethod
     def rows() -> tuple[witness.Touched, ...]:
@@ -69,6 +68,11 @@ class Disk:
         with self.engine.connect() as tx:
             disk = _driver(tx)
             return {name: _rows(disk, name) for name in sorted(metadata.tables)}
+
+
+def counted(bodies: Iterable[bytes]) -> dict[str, int]:
+    """How often there is each, by its digest."""
+    return dict(sorted(Counter(digested(body.decode("utf-8", "replace")) for body in bodies).items()))
 
 
 def _create(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from keepstep_simulator import figures, narrative, shrink, twins
 from keepstep_simulator.figures import Part
 from keepstep_simulator.run import Plan, simulate
 
-PAIRED = 50  # of one seed of so many also pairs of runs are played: three more runs, without what goes wrong
+PAIRED = 50  # of one seed of so many also pairs of runs are played: five more runs, without what else goes wrong
 DOUBLE = 100  # one seed of so many is played twice, by two processes with two hash seeds
 _PACKAGES = ("keepstep", "keepstep_sandbox", "keepstep_simulator")
 

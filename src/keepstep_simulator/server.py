@@ -4,7 +4,6 @@ Everything lies in tables of the session's own (`pg_temp`), which nobody else se
 two transactions are open at once, so what only interleaving shows is left to the tests with real processes.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from sqlalchemy.pool import StaticPool
 from keepstep.database.statements import json_text, json_value
 from keepstep.schema.tables import metadata
 from keepstep_simulator import witness
-from keepstep_simulator.story import digested
+from keepstep_simulator.disk import counted
 
 _MINE = "SET search_path = pg_temp"
 _WITNESS = "CREATE TABLE witnessed (n bigserial PRIMARY KEY, place text, verb text, told json)"
@@ -54,8 +53,7 @@ class Server:
 
     def deliveries(self) -> dict[str, int]:
         """How often each body is stored, whatever became of it."""
-        bodies = [row["body"] for row in self._rows("delivery")]
-        return dict(sorted(Counter(digested(body.decode("utf-8", "replace")) for body in bodies).items()))
+        return counted(row["body"] for row in self._rows("delivery"))
 
     def rows(self) -> tuple[witness.Touched, ...]:
         """What was committed since they were asked for last, of the tables that checkers read."""

@@ -6,7 +6,7 @@ import pytest
 
 from keepstep.cli.customer import credentials
 from keepstep.model.errors import Refused
-from tests.flows.test_connect import _played
+from tests.flows.beside import played
 
 CC = "client_id=id\nclient_secret = s=e=c \nrefresh_token=r\n"
 
@@ -70,13 +70,13 @@ def test_the_address_and_the_secret_of_a_door_are_shown_whole_on_a_narrow_screen
     public = f"https://{'a' * 60}.example.org"
     (tmp_path / "keepstep.toml").write_text(f'[service]\npublic_url = "{public}"\n')
     given = ["-c", str(tmp_path / "keepstep.toml")]
-    assert _played([*given, "init"], "")[0] == 0
-    assert _played([*given, "customer", "add", "acme"], "virtuous.api_key=k\n")[0] == 0
-    code, said = _played([*given, "customer", "show", "acme", "--door-secret", "virtuous"], "")
+    assert played([*given, "init"], "")[0] == 0
+    assert played([*given, "customer", "add", "acme"], "virtuous.api_key=k\n")[0] == 0
+    code, said = played([*given, "customer", "show", "acme", "--door-secret", "virtuous"], "")
     url, secret = said.splitlines()
     assert code == 0 and url.startswith(f"url: {public}/hooks/virtuous/") and len(url) - len(public) > 50
     assert secret.startswith("secret: ") and len(secret) == len("secret: ") + 43
-    _, shown = _played([*given, "customer", "show", "acme"], "")
+    _, shown = played([*given, "customer", "show", "acme"], "")
     assert url.removeprefix("url: ") in "".join(
         line.rstrip().rpartition("  ")[2].strip() for line in shown.splitlines()
     )

@@ -4,8 +4,8 @@ import asyncio
 import json
 from typing import Any
 
+from tests.flows.beside import Place
 from tests.flows.ears import Ears, ears
-from tests.flows.test_connect import Place
 from tests.flows.test_partner import KNOWN
 from tests.flows.test_partner_process import ANSWERS, credentials, eventually, place
 

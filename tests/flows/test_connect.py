@@ -1,27 +1,20 @@
 """Connecting real accounts: service and stand-ins as processes, a browser that knows forms, and a real one."""
 
 import asyncio
-import contextlib
 import io
 import json
 import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import aiohttp
 import pytest
 
-from keepstep.cli import main
+from tests.flows.beside import Place, played, serving, until
 from tests.flows.chromium import PROGRAM, Chromium, chromium
 
 SETTINGS = """
@@ -41,74 +34,10 @@ name = "By password"
 """
 
 
-class Place:
-    """A folder with settings, the stand-ins and `keepstep serve` beside it."""
-
-    def __init__(self, home: Path, port: int, ports: dict[str, Any]) -> None:
-        self.home, self.port, self.ports = home, port, ports
-
-    def keepstep(self, *arguments: str, said: str = "", code: int = 0) -> Any:
-        """One command with --json, beside whatever loop runs here."""
-        given = ["-c", str(self.home / "keepstep.toml"), *arguments, "--json"]
-        with ThreadPoolExecutor(1) as thread:
-            found, output = thread.submit(_played, given, said).result(60)
-        assert found == code, output
-        return json.loads(output)
-
-    async def act(self, vendor: str, name: str, **args: Any) -> Any:
-        async with aiohttp.ClientSession() as http:
-            body = {"vendor": vendor, "name": name, "args": args}
-            async with http.post(f"{self.ports['control']}/act", json=body) as answer:
-                assert answer.status == 200, await answer.text()
-                return (await answer.json())["result"]
-
-
-def _played(arguments: list[str], said: str, told: io.StringIO | None = None) -> tuple[int, str]:
-    """A command as its main function; `told` gets what it says to people."""
-    with (
-        patch.object(sys, "stdin", io.StringIO(said)),
-        contextlib.redirect_stdout(io.StringIO()) as output,
-        contextlib.redirect_stderr(told or io.StringIO()),
-    ):
-        return main(arguments), output.getvalue()
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    home = tmp_path_factory.mktemp("connect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ports = home / "ports.json"
-    sandbox = subprocess.Popen(
-        [sys.executable, "-m", "keepstep_sandbox", "serve", "--ports-file", ports, "--clock", "wall"]
-    )
-    _until(ports.exists)
-    found = json.loads(ports.read_text())
-    (home / "keepstep.toml").write_text(SETTINGS.format(home=home, port=port, **found))
-    place = Place(home, port, found)
-    place.keepstep("init")
-    serving = subprocess.Popen([sys.executable, "-m", "keepstep.cli", "serve"], cwd=home, stderr=subprocess.DEVNULL)
-    try:
-        _until(lambda: _open(port))
-        yield place
-    finally:
-        for process in (serving, sandbox):
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
-
-
-def _until(true: Any) -> None:
-    for _ in range(400):
-        if true():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not begin")
-
-
-def _open(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
+    with serving(tmp_path_factory.mktemp("connect"), SETTINGS) as there:
+        yield there
 
 
 class Browser:
@@ -234,8 +163,8 @@ def test_a_code_is_typed_in_elsewhere(place: Place, accounts: list[str]) -> None
 
     with ThreadPoolExecutor(1) as thread:
         given = ["-c", str(place.home / "keepstep.toml"), *arguments]
-        waiting = thread.submit(_played, given, "portal\nsecret\n", told)
-        _until(lambda: "type in the code" in told.getvalue())
+        waiting = thread.submit(played, given, "portal\nsecret\n", told)
+        until(lambda: "type in the code" in told.getvalue())
         asyncio.run(typed())
         code, output = waiting.result(60)
     assert code == 0, told.getvalue()

@@ -22,6 +22,7 @@ from keepstep.state.vault import Secret
 from keepstep.wiring import export
 from keepstep.wiring.removal import Wish
 from keepstep_sandbox.http import Request, Response
+from tests.flows.crashing import Crash, Once
 from tests.flows.crossing import CUSTOMER, START, Crossing, key_of
 
 OTHER = "beta"
@@ -305,21 +306,10 @@ def test_force_goes_on_and_says_what_is_left_to_do_by_hand() -> None:
         assert set(rows(c, CUSTOMER)) == {"act", "secret"}
 
 
-class Crash(BaseException):
-    """The process ends here."""
-
-
 @pytest.mark.parametrize("commit", ["_begun", "_noted", "_forgot", "_secrets_gone", "erase"])
 @pytest.mark.parametrize("point", ["before", "after"])
 def test_a_crash_at_any_stage_is_gone_on_from(commit: str, point: str) -> None:
-    armed = {"on": True}
-
-    def at(where: str, name: str) -> None:
-        if armed["on"] and (where, name) == (point, commit):
-            armed["on"] = False
-            raise Crash
-
-    disk = Inline()
+    at, disk = Once(point, commit), Inline()
     with Two(disk) as c:
         others = digests(c, OTHER)
         c.db = disk.beside(at)

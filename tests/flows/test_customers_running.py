@@ -1,10 +1,6 @@
 """Customers come, pause and go while `keepstep serve` runs as a process of its own."""
 
 import json
-import signal
-import socket
-import subprocess
-import sys
 import tarfile
 import time
 import urllib.request
@@ -15,7 +11,7 @@ from typing import Any
 import pytest
 
 from keepstep.wiring import removal
-from tests.flows.test_connect import Place, _open, _until
+from tests.flows.beside import Place, serving
 from tests.flows.test_partner_process import credentials, eventually
 
 SETTINGS = """
@@ -42,25 +38,8 @@ CID = {"type": "Home Email", "value": "cid@example.org", "isOptedIn": True, "isP
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ports = tmp_path / "ports.json"
-    sandbox = subprocess.Popen(
-        [sys.executable, "-m", "keepstep_sandbox", "serve", "--ports-file", ports, "--clock", "wall"]
-    )
-    _until(ports.exists)
-    found = json.loads(ports.read_text())
-    (tmp_path / "keepstep.toml").write_text(SETTINGS.format(port=port, **found))
-    subprocess.run([sys.executable, "-m", "keepstep.cli", "init", "--json"], cwd=tmp_path, check=True)
-    serving = subprocess.Popen([sys.executable, "-m", "keepstep.cli", "serve"], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    try:
-        _until(lambda: _open(port))
-        yield Place(tmp_path, port, found)
-    finally:
-        for process in (serving, sandbox):
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
+    with serving(tmp_path, SETTINGS) as there:
+        yield there
 
 
 class Two:

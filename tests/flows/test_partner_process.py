@@ -1,18 +1,13 @@
 """`keepstep partner` with service and stand-ins as processes."""
 
 import asyncio
-import json
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.flows.test_connect import SETTINGS, Place, _open, _until
+from tests.flows.beside import Place, serving
 from tests.flows.test_partner import KNOWN
 
 PARTNER = """
@@ -34,27 +29,8 @@ ANSWERS = "\n".join(KNOWN[name] for name in ORDER) + "\n"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    assert "[service]" in SETTINGS
-    home = tmp_path_factory.mktemp("partner")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ports = home / "ports.json"
-    sandbox = subprocess.Popen(
-        [sys.executable, "-m", "keepstep_sandbox", "serve", "--ports-file", ports, "--clock", "wall"]
-    )
-    _until(ports.exists)
-    found = json.loads(ports.read_text())
-    (home / "keepstep.toml").write_text(PARTNER.format(port=port, **found))
-    subprocess.run([sys.executable, "-m", "keepstep.cli", "init", "--json"], cwd=home, check=True, capture_output=True)
-    serving = subprocess.Popen([sys.executable, "-m", "keepstep.cli", "serve"], cwd=home, stderr=subprocess.DEVNULL)
-    try:
-        _until(lambda: _open(port))
-        yield Place(home, port, found)
-    finally:
-        for process in (serving, sandbox):
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
+    with serving(tmp_path_factory.mktemp("partner"), PARTNER) as there:
+        yield there
 
 
 def eventually(look: Any, seconds: float = 60.0) -> None:

@@ -9,6 +9,7 @@ from keepstep.connectors.constant_contact import source
 from keepstep.database import Inline
 from keepstep.submit import decided
 from keepstep_sandbox.http import Request, Response
+from tests.flows.crashing import Crash, Once
 from tests.flows.crossing import CUSTOMER, START, Crossing, methods
 from tests.flows.test_consent import linked
 
@@ -31,10 +32,6 @@ def test_an_edit_made_while_a_slow_poll_runs_is_found_by_the_next_one() -> None:
         c.wait(hours=2, minutes=10)
         assert not left
         assert c.there(ann)["contactIndividuals"][0]["firstName"] == "Anna"
-
-
-class Crash(BaseException):
-    """The process ends here."""
 
 
 def test_an_import_resumes_where_it_was_after_a_crash_between_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,14 +86,7 @@ def test_a_new_process_goes_on_where_the_old_one_ended() -> None:
 @pytest.mark.parametrize("commit", ["record", "form", "store", "store_page", "take"])
 @pytest.mark.parametrize("point", ["before", "after"])
 def test_a_crash_at_any_commit_of_a_turn_has_one_effect(commit: str, point: str) -> None:
-    armed = {"on": True}
-
-    def at(where: str, name: str) -> None:
-        if armed["on"] and (where, name) == (point, commit):
-            armed["on"] = False
-            raise Crash
-
-    disk = Inline()
+    at, disk = Once(point, commit), Inline()
     with Crossing(db=disk) as c:
         c.db = disk.beside(at)
         c.open()
@@ -107,7 +97,7 @@ def test_a_crash_at_any_commit_of_a_turn_has_one_effect(commit: str, point: str)
             c.db = disk
             c.open()
             c.wait(minutes=15)
-        assert not armed["on"], f"{commit} never happened"
+        assert at.struck, f"{commit} never happened"
         c.night()
         c.wait(hours=2)
         assert len(c.everybody()) == 1

@@ -1,4 +1,4 @@
-"""Mistakes with the vendors' budgets: I27. (I28 waits.)"""
+"""Mistakes with the vendors' budgets: I27."""
 
 from typing import Any
 
